@@ -1,0 +1,17 @@
+//! The compiled configuration of a gateway, as the operator writes it and the gateway serves it.
+//!
+//! Plain serde types that both sides share: no Kubernetes, no sockets. The compiler in `tokenweir-crds` makes a
+//! [`Snapshot`] out of custom resources; [`shards`] cuts it into pieces that fit Kubernetes Secrets; [`keys`] and
+//! [`admin_token`] hold the two ways in which a caller proves who it is.
+
+pub mod admin_token;
+pub mod keys;
+pub mod names;
+pub mod shards;
+mod snapshot;
+
+pub use snapshot::{
+    Admission, Backend, Credential, FORMAT, GatewayRef, HeaderCredential, Listener, Model, Order, Provider,
+    ProviderKind, ProviderLimits, Queue, Retry, RetryOn, Route, ServiceRef, Snapshot, SnapshotError, Telemetry, Tenant,
+    TenantKey, TenantLimits, Timeouts, Upstream,
+};

@@ -1,0 +1,408 @@
+//! The snapshot itself.
+//!
+//! Durations are integers of milliseconds with the suffix `_ms`; names are those of the custom resources. Every list is
+//! sorted by name, so that equal configuration gives equal bytes and thereby an equal digest.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The format that this build writes, and the newest that it understands.
+///
+/// A change that an older gateway could misread raises it; a field that an older gateway may ignore does not.
+pub const FORMAT: u32 = 1;
+
+/// Everything that one gateway serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The format; see [`FORMAT`].
+    pub format: u32,
+    /// Rises by one with each change of content. The operator counts it; a gateway reports the one it serves.
+    pub generation: u64,
+    /// Which gateway this is for.
+    pub gateway: GatewayRef,
+    /// Sockets of the data plane. Never empty.
+    pub listeners: Vec<Listener>,
+    /// Limits on the whole gateway.
+    pub admission: Admission,
+    /// Logs and traces.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+    /// Where tokens come from, by provider name.
+    pub providers: BTreeMap<String, Provider>,
+    /// What clients may ask for, by route name.
+    pub routes: BTreeMap<String, Route>,
+    /// Who may ask, by tenant name.
+    pub tenants: BTreeMap<String, Tenant>,
+    /// Key of the API-key hashes, base64 (32 bytes). See [`crate::keys`].
+    pub key_hash_key: String,
+    /// Key that verifies callers of the admin port, base64 (32 bytes); absent in file mode, where the admin port listens
+    /// on loopback only. See [`crate::admin_token`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_key: Option<String>,
+}
+
+/// Why a snapshot cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// The bytes are not a snapshot.
+    #[error("the snapshot is not valid JSON of this format: {0}")]
+    Malformed(String),
+    /// A newer operator wrote it.
+    #[error("the snapshot has format {found}, this gateway understands up to {FORMAT}")]
+    TooNew {
+        /// The format found.
+        found: u32,
+    },
+    /// A name points nowhere.
+    #[error("route {route} names provider {provider}, which the snapshot does not have")]
+    DanglingProvider {
+        /// The route.
+        route: String,
+        /// The provider that is missing.
+        provider: String,
+    },
+    /// Nothing to listen on.
+    #[error("the snapshot has no listener")]
+    NoListener,
+}
+
+impl Snapshot {
+    /// Parses and checks a snapshot.
+    ///
+    /// The format is looked at first, so that a newer snapshot is reported as such and not as malformed.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
+        if head.format > FORMAT {
+            return Err(SnapshotError::TooNew { found: head.format });
+        }
+        let snapshot: Self = serde_json::from_slice(bytes).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
+        snapshot.check()?;
+        Ok(snapshot)
+    }
+
+    /// Serialises the snapshot; equal snapshots give equal bytes.
+    pub fn to_json(&self) -> Result<Vec<u8>, SnapshotError> {
+        serde_json::to_vec(self).map_err(|e| SnapshotError::Malformed(e.to_string()))
+    }
+
+    /// True if both configure the same, whatever their generations.
+    pub fn same_content(&self, other: &Self) -> bool {
+        let mut copy = other.clone();
+        copy.generation = self.generation;
+        *self == copy
+    }
+
+    fn check(&self) -> Result<(), SnapshotError> {
+        if self.listeners.is_empty() {
+            return Err(SnapshotError::NoListener);
+        }
+        for (name, route) in &self.routes {
+            for backend in route.backends.iter().chain(&route.fallbacks) {
+                if !self.providers.contains_key(&backend.provider) {
+                    return Err(SnapshotError::DanglingProvider {
+                        route: name.clone(),
+                        provider: backend.provider.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which gateway a snapshot is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayRef {
+    /// Namespace of the `LLMGateway`.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One socket of the data plane. Plain HTTP; HTTP/1.1 and HTTP/2 with prior knowledge are told apart by the preface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// TCP port.
+    pub port: u16,
+}
+
+/// Limits on the whole gateway pod and on each tenant without limits of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Admission {
+    /// Requests that one pod forwards at a time.
+    pub max_in_flight: u32,
+    /// Where requests wait when the pod, the tenant or all backends of the route are full.
+    pub queue: Queue,
+    /// In-flight limit on each tenant that has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_tenant_max_in_flight: Option<u32>,
+}
+
+/// The waiting room of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Queue {
+    /// Requests that may wait; one more gets 429.
+    pub max_depth: u32,
+    /// How long one may wait; then it gets 429.
+    pub max_wait_ms: u64,
+    /// Who goes first.
+    pub order: Order,
+}
+
+/// Who leaves the queue first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Higher priority first; inside one priority tenants take turns; inside one tenant first come, first served.
+    PriorityFair,
+    /// First come, first served.
+    Fifo,
+}
+
+/// Logs and traces of a gateway.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Telemetry {
+    /// OTLP/HTTP endpoint for traces, such as `http://collector:4318`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+    /// Write one log line a request.
+    #[serde(default)]
+    pub access_log: bool,
+}
+
+/// Where tokens come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// The wire that the provider speaks.
+    pub kind: ProviderKind,
+    /// Where it is.
+    pub upstream: Upstream,
+    /// How the gateway proves itself to the provider; absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+    /// Models by the provider's own names. Empty: any model name is passed on.
+    #[serde(default)]
+    pub models: Vec<Model>,
+    /// Limits on what the gateway sends.
+    #[serde(default)]
+    pub limits: ProviderLimits,
+    /// How long the gateway waits for what.
+    pub timeouts: Timeouts,
+}
+
+/// The wire that a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProviderKind {
+    /// OpenAI itself.
+    OpenAI,
+    /// Anything that speaks OpenAI's wire: vLLM, Ollama, llama.cpp, TGI.
+    OpenAICompatible,
+}
+
+/// Where a provider is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Upstream {
+    /// One base URL, with the path prefix that stands before `/chat/completions`.
+    Endpoint {
+        /// For example `https://api.openai.com/v1`. No slash at its end.
+        url: String,
+    },
+    /// The ready pods behind a Service, each a backend of its own.
+    Service(ServiceRef),
+}
+
+/// A Service whose endpoints the gateway watches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceRef {
+    /// Its namespace: that of the gateway.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The Service's port number.
+    pub port: u16,
+    /// Path prefix before `/chat/completions`, such as `/v1`. May be empty; no slash at its end.
+    pub path: String,
+}
+
+/// A provider's secret, and the header that carries it. Its `Debug` form never shows the secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Credential {
+    /// `authorization: Bearer SECRET`.
+    Bearer(String),
+    /// Another header, verbatim.
+    Header(HeaderCredential),
+}
+
+/// A credential in a header of the provider's own.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderCredential {
+    /// Header name in lower case.
+    pub name: String,
+    /// Secret value.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bearer(_) => f.write_str("Bearer(<redacted>)"),
+            Self::Header(header) => header.fmt(f),
+        }
+    }
+}
+
+impl std::fmt::Debug for HeaderCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Header({}: <redacted>)", self.name)
+    }
+}
+
+/// A model of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// The provider's own name for it.
+    pub name: String,
+    /// Other names under which a route's backend may ask for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+}
+
+/// Limits on what one gateway pod sends to a provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderLimits {
+    /// Requests at a time; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+}
+
+/// How long the gateway waits for what, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// TCP and TLS handshake.
+    pub connect_ms: u64,
+    /// From the request's end to the first byte of the body.
+    pub first_token_ms: u64,
+    /// Between two chunks of a body.
+    pub idle_ms: u64,
+    /// The whole request.
+    pub total_ms: u64,
+}
+
+/// A name that clients ask for, and where it leads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// The model name or glob (`*` stands for any characters) that clients send.
+    pub model: String,
+    /// Targets chosen by weight. Never empty.
+    pub backends: Vec<Backend>,
+    /// Targets tried in order when a backend fails before its first byte.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Backend>,
+    /// When and how often to try again.
+    pub retry: Retry,
+    /// Priority in the queue for tenants without one: higher leaves first. 0 is normal.
+    #[serde(default)]
+    pub priority: i32,
+}
+
+/// A target of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// Provider by name.
+    pub provider: String,
+    /// Model name sent to the provider; absent: what the client sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Share of the traffic relative to the other backends. 0: none. Fallbacks ignore it.
+    #[serde(default)]
+    pub weight: u32,
+}
+
+/// When and how often to try again before the first byte has gone to the client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// Further tries on the same backends after the first; fallbacks come after them.
+    pub attempts: u32,
+    /// Wait before the first further try; doubles with each, with full jitter.
+    pub base_ms: u64,
+    /// Upper bound of the wait.
+    pub max_ms: u64,
+    /// What counts as a failure worth another try.
+    pub on: Vec<RetryOn>,
+}
+
+/// A failure that is worth another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RetryOn {
+    /// HTTP 429 from the provider.
+    #[serde(rename = "429")]
+    TooManyRequests,
+    /// HTTP 500 to 599 from the provider.
+    #[serde(rename = "5xx")]
+    ServerError,
+    /// No connection, or one that broke before an answer.
+    #[serde(rename = "connect")]
+    Connect,
+    /// No first byte in time.
+    #[serde(rename = "firstTokenTimeout")]
+    FirstTokenTimeout,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tenant {
+    /// API keys, by their hashes.
+    pub keys: Vec<TenantKey>,
+    /// Globs of the model names the tenant may ask for. Empty: none.
+    pub allow_models: Vec<String>,
+    /// Limits.
+    #[serde(default)]
+    pub limits: TenantLimits,
+}
+
+/// An API key of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantKey {
+    /// Name of the key in the tenant, for logs.
+    pub name: String,
+    /// `HMAC-SHA256(key_hash_key, api key)`, base64. See [`crate::keys`].
+    pub hash: String,
+    /// Unix time in seconds from which the key is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_unix: Option<i64>,
+}
+
+/// Limits on a tenant, for each gateway pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantLimits {
+    /// Requests at a time; absent: the gateway's own limit for each tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+    /// Priority in the queue; absent: the route's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+}
