@@ -1,0 +1,67 @@
+//! Runs the rules over this workspace, and shows that each can fail.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tokenweir_checks::{Member, direction_violations, members, size_violations, source_files};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn crates_depend_in_the_drawn_directions_only() {
+    let members = members(&root()).unwrap();
+    assert!(
+        members.iter().any(|m| m.name == "tokenweir-gateway"),
+        "the workspace was not read"
+    );
+    assert_eq!(direction_violations(&members), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_direction_is_reported() {
+    let member = |name: &str, dependencies: &[&str]| Member {
+        name: name.into(),
+        dependencies: dependencies.iter().map(ToString::to_string).collect(),
+        dev_dependencies: BTreeSet::default(),
+    };
+    let wrong = [
+        member("tokenweir-config", &["tokenweir-gateway", "kube"]),
+        member("tokenweir-gateway", &["tokenweir-config"]),
+        member("tokenweir-stranger", &[]),
+    ];
+    assert_eq!(
+        direction_violations(&wrong),
+        [
+            "tokenweir-config must not depend on tokenweir-gateway",
+            "tokenweir-config is pure and must not depend on kube",
+            "tokenweir-stranger has no line in the table of directions",
+        ]
+    );
+}
+
+#[test]
+fn source_files_stay_small() {
+    let files = source_files(&root()).unwrap();
+    assert!(files.len() > 10, "the sources were not read");
+    assert_eq!(size_violations(&files), Vec::<String>::new());
+}
+
+#[test]
+fn a_long_file_is_reported_and_its_tests_do_not_count() {
+    let long = "x\n".repeat(501);
+    let tested = format!("{}\n#[cfg(test)]\nmod tests {{\n{long}}}", "x\n".repeat(10));
+    let files = [
+        (PathBuf::from("a.rs"), long),
+        (PathBuf::from("b.rs"), tested),
+        (PathBuf::from("c/src/main.rs"), "x\n".repeat(21)),
+    ];
+    assert_eq!(
+        size_violations(&files),
+        [
+            "a.rs has 501 lines, 500 are allowed",
+            "c/src/main.rs has 21 lines, 20 are allowed"
+        ]
+    );
+}
