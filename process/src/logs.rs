@@ -59,10 +59,14 @@ impl LogArgs {
     ///
     /// The level filter applies to log lines alone; an extra layer filters for itself.
     pub fn init_with(&self, mut layers: Vec<BoxedLayer>) -> Result<(), LogSetupError> {
-        let filter = EnvFilter::try_new(&self.log_level)
-            .map_err(|source| LogSetupError::Level { given: self.log_level.clone(), source })?;
+        let filter = EnvFilter::try_new(&self.log_level).map_err(|source| LogSetupError::Level {
+            given: self.log_level.clone(),
+            source,
+        })?;
         let terminal = std::io::stderr().is_terminal();
-        let format = self.log_format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+        let format = self
+            .log_format
+            .unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
         let base = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         layers.push(match format {
             LogFormat::Json => base.json().flatten_event(true).with_filter(filter).boxed(),
@@ -71,7 +75,10 @@ impl LogArgs {
                 base.with_ansi(colour).with_filter(filter).boxed()
             }
         });
-        tracing_subscriber::registry().with(layers).try_init().map_err(LogSetupError::Twice)
+        tracing_subscriber::registry()
+            .with(layers)
+            .try_init()
+            .map_err(LogSetupError::Twice)
     }
 }
 
@@ -81,7 +88,10 @@ mod tests {
 
     #[test]
     fn a_level_that_does_not_parse_is_named_in_the_error() {
-        let args = LogArgs { log_format: Some(LogFormat::Json), log_level: "kube=loud".into() };
+        let args = LogArgs {
+            log_format: Some(LogFormat::Json),
+            log_level: "kube=loud".into(),
+        };
         let error = args.init().unwrap_err();
         assert!(error.to_string().contains("kube=loud"), "{error}");
     }

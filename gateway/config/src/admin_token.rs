@@ -105,7 +105,11 @@ impl AdminKey {
         if now_unix >= expires {
             return Err(Denied::Unauthenticated);
         }
-        if Scope::parse(scope) == Some(needed) { Ok(()) } else { Err(Denied::Forbidden) }
+        if Scope::parse(scope) == Some(needed) {
+            Ok(())
+        } else {
+            Err(Denied::Forbidden)
+        }
     }
 }
 
@@ -120,8 +124,14 @@ mod tests {
     #[test]
     fn a_token_opens_its_scope_until_it_ends() {
         let token = key("edge").mint(Scope::Status, 1_000);
-        assert_eq!(key("edge").verify(&token, Scope::Status, 1_000 + LIFETIME_SECONDS - 1), Ok(()));
-        assert_eq!(key("edge").verify(&token, Scope::Signals, 1_000), Err(Denied::Forbidden));
+        assert_eq!(
+            key("edge").verify(&token, Scope::Status, 1_000 + LIFETIME_SECONDS - 1),
+            Ok(())
+        );
+        assert_eq!(
+            key("edge").verify(&token, Scope::Signals, 1_000),
+            Err(Denied::Forbidden)
+        );
         assert_eq!(
             key("edge").verify(&token, Scope::Status, 1_000 + LIFETIME_SECONDS),
             Err(Denied::Unauthenticated)
@@ -131,11 +141,21 @@ mod tests {
     #[test]
     fn a_token_of_another_gateway_or_a_changed_one_is_refused() {
         let token = key("edge").mint(Scope::Status, 1_000);
-        assert_eq!(key("other").verify(&token, Scope::Status, 1_000), Err(Denied::Unauthenticated));
+        assert_eq!(
+            key("other").verify(&token, Scope::Status, 1_000),
+            Err(Denied::Unauthenticated)
+        );
         let forged = token.replace("status", "signals");
-        assert_eq!(key("edge").verify(&forged, Scope::Signals, 1_000), Err(Denied::Unauthenticated));
+        assert_eq!(
+            key("edge").verify(&forged, Scope::Signals, 1_000),
+            Err(Denied::Unauthenticated)
+        );
         for junk in ["", "tw1", "a.b", "tw1.status.9999999999.", "....", "tw1.status.x.AAAA"] {
-            assert_eq!(key("edge").verify(junk, Scope::Status, 0), Err(Denied::Unauthenticated), "{junk}");
+            assert_eq!(
+                key("edge").verify(junk, Scope::Status, 0),
+                Err(Denied::Unauthenticated),
+                "{junk}"
+            );
         }
     }
 }

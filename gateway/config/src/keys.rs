@@ -37,7 +37,11 @@ pub fn generate_api_key() -> Result<String, KeyError> {
 
 /// Decodes 32 bytes of base64, as in `key_hash_key`, `hash` and `admin_key`.
 pub fn decode_32(text: &str) -> Result<[u8; 32], KeyError> {
-    STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(KeyError::Encoding)
+    STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(KeyError::Encoding)
 }
 
 /// Hashes API keys under one hash key. Make one per snapshot: it holds the prepared HMAC state.

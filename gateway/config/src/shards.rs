@@ -105,10 +105,13 @@ pub enum ShardError {
 /// Lower-case hex SHA-256, the digest of a snapshot's JSON.
 pub fn digest_hex(json: &[u8]) -> String {
     use std::fmt::Write as _;
-    digest::digest(&digest::SHA256, json).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    digest::digest(&digest::SHA256, json)
+        .as_ref()
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// Every Secret name that a gateway may have to read, for its Role.
@@ -137,7 +140,9 @@ pub fn split(gateway: &str, generation: u64, json: &[u8], set: Set) -> Result<Sh
     } else {
         let count = compressed.len().div_ceil(SHARD_BYTES);
         if count > MAX_SHARDS {
-            return Err(ShardError::TooLarge { bytes: compressed.len() });
+            return Err(ShardError::TooLarge {
+                bytes: compressed.len(),
+            });
         }
         index.insert(FIELD_SHARDS.into(), count.to_string().into_bytes());
         for (n, chunk) in compressed.chunks(SHARD_BYTES).enumerate() {
@@ -145,7 +150,11 @@ pub fn split(gateway: &str, generation: u64, json: &[u8], set: Set) -> Result<Sh
             shards.insert(shard_name(&index_name, set, n), data);
         }
     }
-    Ok(Sharded { shards, index_name, index })
+    Ok(Sharded {
+        shards,
+        index_name,
+        index,
+    })
 }
 
 impl Index {
@@ -155,8 +164,12 @@ impl Index {
             let bytes = data.get(field).ok_or(ShardError::Index(field))?;
             std::str::from_utf8(bytes).map_err(|_| ShardError::Index(field))
         };
-        let generation = text(FIELD_GENERATION)?.parse().map_err(|_| ShardError::Index(FIELD_GENERATION))?;
-        let count: usize = text(FIELD_SHARDS)?.parse().map_err(|_| ShardError::Index(FIELD_SHARDS))?;
+        let generation = text(FIELD_GENERATION)?
+            .parse()
+            .map_err(|_| ShardError::Index(FIELD_GENERATION))?;
+        let count: usize = text(FIELD_SHARDS)?
+            .parse()
+            .map_err(|_| ShardError::Index(FIELD_SHARDS))?;
         if count > MAX_SHARDS {
             return Err(ShardError::Index(FIELD_SHARDS));
         }
@@ -171,19 +184,31 @@ impl Index {
         };
         let index = snapshot_secret(gateway);
         let shard_names = (0..count).map(|n| shard_name(&index, set, n)).collect();
-        Ok(Self { generation, digest: text(FIELD_DIGEST)?.to_owned(), set, shard_names, inline })
+        Ok(Self {
+            generation,
+            digest: text(FIELD_DIGEST)?.to_owned(),
+            set,
+            shard_names,
+            inline,
+        })
     }
 
     /// Puts the snapshot's JSON together. `shard` gives the data of a Secret by name.
     pub fn join<'a>(&self, shard: impl Fn(&str) -> Option<&'a SecretData>) -> Result<Vec<u8>, ShardError> {
         let mut pieces = Vec::new();
         for name in &self.shard_names {
-            let piece = shard(name).and_then(|data| data.get(FIELD_DATA)).ok_or(ShardError::MissingShard)?;
+            let piece = shard(name)
+                .and_then(|data| data.get(FIELD_DATA))
+                .ok_or(ShardError::MissingShard)?;
             pieces.extend_from_slice(piece);
         }
         let compressed = self.inline.as_deref().unwrap_or(&pieces);
         let json = decompress(compressed)?;
-        if digest_hex(&json) == self.digest { Ok(json) } else { Err(ShardError::Digest) }
+        if digest_hex(&json) == self.digest {
+            Ok(json)
+        } else {
+            Err(ShardError::Digest)
+        }
     }
 }
 
@@ -196,7 +221,10 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>, ShardError> {
     let failed = |e: std::io::Error| ShardError::Compression(e.to_string());
     let mut json = Vec::new();
     let decoder = zstd::Decoder::new(bytes).map_err(failed)?;
-    decoder.take(MAX_SNAPSHOT_BYTES as u64 + 1).read_to_end(&mut json).map_err(failed)?;
+    decoder
+        .take(MAX_SNAPSHOT_BYTES as u64 + 1)
+        .read_to_end(&mut json)
+        .map_err(failed)?;
     if json.len() > MAX_SNAPSHOT_BYTES {
         return Err(ShardError::Compression(format!("more than {MAX_SNAPSHOT_BYTES} bytes")));
     }
@@ -211,7 +239,9 @@ mod tests {
     fn noise(len: usize) -> Vec<u8> {
         let mut state = 1_u64;
         std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             state.to_be_bytes()[0]
         })
         .take(len)
@@ -244,7 +274,8 @@ mod tests {
         let old = split("edge", 1, &noise(SHARD_BYTES * 2), Set::A).unwrap();
         let mut new = split("edge", 2, &noise(SHARD_BYTES * 2 + 1), Set::A).unwrap();
         let first = new.shards.keys().next().unwrap().clone();
-        new.shards.insert(first.clone(), SecretData::from([("data".into(), noise(10))]));
+        new.shards
+            .insert(first.clone(), SecretData::from([("data".into(), noise(10))]));
         assert!(join(&new).is_err());
         new.shards.remove(&first);
         assert_eq!(join(&new), Err(ShardError::MissingShard));
@@ -254,7 +285,9 @@ mod tests {
     #[test]
     fn a_snapshot_beyond_all_shards_is_an_error_with_its_size() {
         let json = noise(SHARD_BYTES * MAX_SHARDS + 1);
-        assert!(matches!(split("edge", 1, &json, Set::A), Err(ShardError::TooLarge { bytes }) if bytes > json.len() - 1));
+        assert!(
+            matches!(split("edge", 1, &json, Set::A), Err(ShardError::TooLarge { bytes }) if bytes > json.len() - 1)
+        );
     }
 
     #[test]

@@ -65,7 +65,10 @@ pub fn bucket(seconds: f64) -> u16 {
     if seconds.is_nan() || seconds <= MIN_SECONDS {
         return 0;
     }
-    (seconds / MIN_SECONDS).log(GAMMA).ceil().clamp(0.0, f64::from(MAX_BUCKET)) as u16
+    (seconds / MIN_SECONDS)
+        .log(GAMMA)
+        .ceil()
+        .clamp(0.0, f64::from(MAX_BUCKET)) as u16
 }
 
 /// Middle of a bucket, in seconds.

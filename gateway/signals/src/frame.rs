@@ -34,17 +34,26 @@ pub struct Scope {
 impl Scope {
     /// The whole pod.
     pub fn pod() -> Self {
-        Self { kind: ScopeKind::Pod, name: String::new() }
+        Self {
+            kind: ScopeKind::Pod,
+            name: String::new(),
+        }
     }
 
     /// A route by name.
     pub fn route(name: impl Into<String>) -> Self {
-        Self { kind: ScopeKind::Route, name: name.into() }
+        Self {
+            kind: ScopeKind::Route,
+            name: name.into(),
+        }
     }
 
     /// A tenant by name.
     pub fn tenant(name: impl Into<String>) -> Self {
-        Self { kind: ScopeKind::Tenant, name: name.into() }
+        Self {
+            kind: ScopeKind::Tenant,
+            name: name.into(),
+        }
     }
 }
 
@@ -158,7 +167,10 @@ impl PodSignals {
     /// Takes the next frame in.
     pub fn apply(&mut self, frame: Frame) -> Result<(), FrameError> {
         if frame.seq != self.next {
-            return Err(FrameError::Gap { expected: self.next, found: frame.seq });
+            return Err(FrameError::Gap {
+                expected: self.next,
+                found: frame.seq,
+            });
         }
         if frame.seq == 0 && !frame.full {
             return Err(FrameError::NotFull);
@@ -180,11 +192,21 @@ mod tests {
     use super::*;
 
     fn frame(seq: u64, full: bool, scopes: Vec<(Scope, Values)>) -> Frame {
-        Frame { seq, measured_unix_ms: 1_000 + seq, generation: 1, draining: false, full, scopes }
+        Frame {
+            seq,
+            measured_unix_ms: 1_000 + seq,
+            generation: 1,
+            draining: false,
+            full,
+            scopes,
+        }
     }
 
     fn depth(n: u64) -> Values {
-        Values { queue_depth: n, ..Values::default() }
+        Values {
+            queue_depth: n,
+            ..Values::default()
+        }
     }
 
     #[test]
@@ -199,7 +221,13 @@ mod tests {
     #[test]
     fn a_partial_frame_changes_what_it_lists_and_keeps_the_rest() {
         let mut state = PodSignals::default();
-        state.apply(frame(0, true, vec![(Scope::pod(), depth(3)), (Scope::tenant("acme"), depth(1))])).unwrap();
+        state
+            .apply(frame(
+                0,
+                true,
+                vec![(Scope::pod(), depth(3)), (Scope::tenant("acme"), depth(1))],
+            ))
+            .unwrap();
         state.apply(frame(1, false, vec![(Scope::pod(), depth(5))])).unwrap();
         assert_eq!(state.scopes[&Scope::pod()].queue_depth, 5);
         assert_eq!(state.scopes[&Scope::tenant("acme")].queue_depth, 1);
@@ -213,6 +241,9 @@ mod tests {
         let mut state = PodSignals::default();
         assert_eq!(state.apply(frame(0, false, vec![])), Err(FrameError::NotFull));
         state.apply(frame(0, true, vec![])).unwrap();
-        assert_eq!(state.apply(frame(2, false, vec![])), Err(FrameError::Gap { expected: 1, found: 2 }));
+        assert_eq!(
+            state.apply(frame(2, false, vec![])),
+            Err(FrameError::Gap { expected: 1, found: 2 })
+        );
     }
 }

@@ -22,7 +22,11 @@ pub struct RateWindow {
 
 impl Default for RateWindow {
     fn default() -> Self {
-        Self { slots: Box::new([0; SLOTS]), newest: 0, total: 0 }
+        Self {
+            slots: Box::new([0; SLOTS]),
+            newest: 0,
+            total: 0,
+        }
     }
 }
 
@@ -42,7 +46,11 @@ impl RateWindow {
     /// Rates at `now_ms`, in events a second.
     pub fn rates(&mut self, now_ms: u64) -> Rates {
         self.advance(now_ms);
-        Rates { s1: self.rate(4, 1.0), s10: self.rate(40, 10.0), s60: self.rate(240, 60.0) }
+        Rates {
+            s1: self.rate(4, 1.0),
+            s10: self.rate(40, 10.0),
+            s60: self.rate(240, 60.0),
+        }
     }
 
     #[allow(clippy::cast_possible_truncation)] // a remainder below SLOTS
