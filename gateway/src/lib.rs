@@ -1,1 +1,6 @@
-//! tokenweir-gateway
+//! The Tokenweir gateway: the data plane.
+
+pub mod clock;
+pub mod endpoints;
+pub mod meter;
+pub mod traces;

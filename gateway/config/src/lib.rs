@@ -9,6 +9,7 @@ pub mod keys;
 pub mod names;
 pub mod shards;
 mod snapshot;
+pub mod status;
 
 pub use snapshot::{
     Admission, Backend, Credential, FORMAT, GatewayRef, HeaderCredential, Listener, Model, Order, Provider,

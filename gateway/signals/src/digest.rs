@@ -98,6 +98,12 @@ impl DigestWindow {
         self.slots[slot].record(seconds);
     }
 
+    /// Counts everything in `digest` at `now_ms`, for recorders that collect between two readings.
+    pub fn merge(&mut self, now_ms: u64, digest: &Digest) {
+        let slot = self.advance(now_ms);
+        self.slots[slot].merge(digest);
+    }
+
     /// The digest of the window that ends at `now_ms`.
     pub fn digest(&mut self, now_ms: u64) -> Digest {
         self.advance(now_ms);
@@ -168,7 +174,11 @@ mod tests {
         window.record(500, 1.0);
         window.record(9_500, 2.0);
         assert_eq!(window.digest(9_900).count(), 2);
-        assert_eq!(window.digest(10_100).count(), 1);
+        let mut late = Digest::default();
+        late.record(3.0);
+        window.merge(9_900, &late);
+        assert_eq!(window.digest(9_900).count(), 3);
+        assert_eq!(window.digest(10_100).count(), 2);
         assert_eq!(window.digest(1_000_000).count(), 0);
     }
 }

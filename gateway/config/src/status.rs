@@ -1,0 +1,145 @@
+//! What a gateway pod says about itself on `/status` of its admin port. The operator reads it to know which pods serve
+//! which generation.
+
+use serde::{Deserialize, Serialize};
+
+/// The report of one gateway process at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Version of the program, such as `0.1.0`.
+    pub version: String,
+    /// Name of the pod, or of the host outside a cluster.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pod: String,
+    /// The configuration that new requests meet; absent while the process has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Serving>,
+    /// The newest configuration that was offered and refused; absent once a later one was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+    /// Where the process stands between start and end.
+    pub phase: Phase,
+    /// Requests that were admitted and have not ended.
+    pub in_flight: u64,
+    /// Requests that wait for admission.
+    pub queue_depth: u64,
+    /// Unix time in milliseconds at which the process started.
+    pub started_unix_ms: u64,
+}
+
+/// A configuration in service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Serving {
+    /// Its generation.
+    pub generation: u64,
+    /// SHA-256 of its JSON, lower-case hex.
+    pub digest: String,
+    /// Where it came from.
+    pub source: Source,
+    /// Unix time in milliseconds since when it is served.
+    pub since_unix_ms: u64,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// The Secret, through the Kubernetes API.
+    Api,
+    /// The last good copy on the pod's own disk; the API server has not been reached since the start.
+    Disk,
+    /// A folder of YAML files, without a cluster.
+    Files,
+}
+
+impl Source {
+    /// The name on the wire and in metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Disk => "disk",
+            Self::Files => "files",
+        }
+    }
+}
+
+/// A configuration that was refused. The one before it is still served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// Its generation; absent where not even that could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Why, in a sentence for a person.
+    pub reason: String,
+    /// Unix time in milliseconds at which it was refused.
+    pub at_unix_ms: u64,
+}
+
+/// Where a gateway process stands between start and end. Only ever moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Phase {
+    /// Takes requests.
+    Serving,
+    /// Takes requests and says that it is about to end, so that load balancers turn away.
+    LameDuck,
+    /// Takes no new requests; those that run go on until the grace period ends.
+    Draining,
+    /// Nothing runs any more.
+    Stopped,
+}
+
+impl Phase {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::LameDuck => "lameDuck",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_survives_the_wire_and_absent_parts_are_left_out() {
+        let status = Status {
+            version: "0.1.0".into(),
+            pod: "edge-0".into(),
+            serving: Some(Serving {
+                generation: 7,
+                digest: "ab".into(),
+                source: Source::Api,
+                since_unix_ms: 1_000,
+            }),
+            rejected: None,
+            phase: Phase::LameDuck,
+            in_flight: 3,
+            queue_depth: 1,
+            started_unix_ms: 500,
+        };
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["serving"]["generation"], 7);
+        assert_eq!(json["serving"]["source"], Source::Api.as_str());
+        assert_eq!(json["phase"], Phase::LameDuck.as_str());
+        assert!(json.get("rejected").is_none());
+        assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
+    }
+
+    #[test]
+    fn the_names_of_phases_and_sources_are_those_on_the_wire() {
+        for phase in [Phase::Serving, Phase::LameDuck, Phase::Draining, Phase::Stopped] {
+            assert_eq!(serde_json::to_value(phase).unwrap(), phase.as_str());
+        }
+        for source in [Source::Api, Source::Disk, Source::Files] {
+            assert_eq!(serde_json::to_value(source).unwrap(), source.as_str());
+        }
+    }
+}

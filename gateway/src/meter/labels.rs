@@ -1,0 +1,155 @@
+//! The words that requests are counted under. All come from the configuration or from closed lists, never from clients.
+
+use std::sync::Arc;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// `POST /v1/chat/completions`.
+    Chat,
+    /// `POST /v1/completions`.
+    TextCompletion,
+    /// `POST /v1/embeddings`.
+    Embeddings,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::TextCompletion, Self::Embeddings];
+
+    /// The value of `gen_ai.operation.name` in the OpenTelemetry GenAI conventions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::TextCompletion => "text_completion",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
+/// What is known about a request once tenant and route are.
+#[derive(Debug, Clone)]
+pub struct RequestLabels {
+    /// Name of the `Tenant`.
+    pub tenant: Arc<str>,
+    /// Name of the `ModelRoute`.
+    pub route: Arc<str>,
+    /// What is asked for.
+    pub operation: Operation,
+    /// Whether the answer is a stream.
+    pub stream: bool,
+}
+
+/// Why a request was turned away before tenant and route were known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// No key, or one that nobody has (401).
+    Unauthenticated,
+    /// The tenant may not use the model (403 or 404).
+    Forbidden,
+    /// No route serves the model (404).
+    ModelNotFound,
+    /// No such path or method (404, 405).
+    NotFound,
+    /// The request itself is wrong (400).
+    BadRequest,
+    /// The body is larger than allowed (413).
+    TooLarge,
+    /// The body did not arrive in time (408).
+    BodyTimeout,
+    /// The gateway drains (503).
+    Draining,
+    /// There is no configuration yet (503).
+    NotReady,
+}
+
+impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 9] = [
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::ModelNotFound,
+        Self::NotFound,
+        Self::BadRequest,
+        Self::TooLarge,
+        Self::BodyTimeout,
+        Self::Draining,
+        Self::NotReady,
+    ];
+
+    /// The value of the label `reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::ModelNotFound => "model_not_found",
+            Self::NotFound => "not_found",
+            Self::BadRequest => "bad_request",
+            Self::TooLarge => "too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::Draining => "draining",
+            Self::NotReady => "not_ready",
+        }
+    }
+}
+
+/// How a try at a provider failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UpstreamErrorKind {
+    /// No connection: refused, unreachable, TLS, name not found, or not in time.
+    Connect,
+    /// The connection broke before an answer.
+    Reset,
+    /// No first byte in time.
+    FirstTokenTimeout,
+    /// Silence within the body for too long.
+    IdleTimeout,
+    /// The whole request took too long.
+    TotalTimeout,
+    /// The answer broke off after its first byte.
+    Interrupted,
+    /// The answer is not what the wire allows.
+    Malformed,
+    /// HTTP 429.
+    RateLimited,
+    /// HTTP 400 to 499 apart from 429.
+    ClientStatus,
+    /// HTTP 500 to 599.
+    ServerStatus,
+    /// The Service has no ready endpoint.
+    NoEndpoint,
+}
+
+impl UpstreamErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Connect,
+        Self::Reset,
+        Self::FirstTokenTimeout,
+        Self::IdleTimeout,
+        Self::TotalTimeout,
+        Self::Interrupted,
+        Self::Malformed,
+        Self::RateLimited,
+        Self::ClientStatus,
+        Self::ServerStatus,
+        Self::NoEndpoint,
+    ];
+
+    /// The value of the label `kind`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::FirstTokenTimeout => "first_token_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::TotalTimeout => "total_timeout",
+            Self::Interrupted => "interrupted",
+            Self::Malformed => "malformed",
+            Self::RateLimited => "rate_limited",
+            Self::ClientStatus => "client_status",
+            Self::ServerStatus => "server_status",
+            Self::NoEndpoint => "no_endpoint",
+        }
+    }
+}
