@@ -1,0 +1,35 @@
+//! The kinds of `tokenweir.dev/v1alpha1`.
+//!
+//! A field stands here once it works. Defaults and rules are part of the schema, so that `kubectl explain` and
+//! `kubectl get -o yaml` show them and the API server enforces them.
+
+mod gateway;
+mod provider;
+mod refs;
+mod route;
+mod scaling;
+mod tenant;
+
+pub use gateway::{
+    AccessLog, Admission, LLMGateway, LLMGatewaySpec, LLMGatewayStatus, Listener, Otlp, PerTenant, PodTemplate,
+    Protocol, Queue, QueueOrder, Resources, Telemetry, TopologySpread,
+};
+pub use provider::{
+    BackendRef, Credentials, ModelProvider, ModelProviderSpec, ModelProviderStatus, OPENAI_ENDPOINT, ProviderLimits,
+    ProviderModel, ProviderTimeouts, ProviderType,
+};
+pub use refs::{NameRef, SecretKeyRef};
+pub use route::{
+    Backoff, FallbackTarget, ModelRoute, ModelRouteSpec, ModelRouteStatus, Priority, Retry, RetryOn, RouteBackend,
+};
+pub use scaling::{
+    Count, Horizontal, Latency, MetricSource, Quantile, Rate, ReplicaRange, ResourceName, ResourceSignal, ScaleDown,
+    ScaleRule, ScaleUp, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus, SelectPolicy, Signal, SignalKind,
+    SignalStatus, TargetRef, Window,
+};
+pub use tenant::{ApiKey, MINTED_KEY_FIELD, Tenant, TenantAuth, TenantLimits, TenantModels, TenantSpec, TenantStatus};
+
+/// API group of all kinds.
+pub const GROUP: &str = "tokenweir.dev";
+/// The version served and stored.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,232 @@
+//! `ModelProvider`: where tokens come from.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::SecretKeyRef;
+use crate::{Duration, rules};
+
+/// Where OpenAI itself answers: the endpoint of a provider of type `OpenAI` that names none.
+pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
+
+/// A server that answers model requests: OpenAI, or anything that speaks its wire.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "tokenweir.dev",
+    version = "v1alpha1",
+    kind = "ModelProvider",
+    plural = "modelproviders",
+    singular = "modelprovider",
+    shortname = "mp",
+    category = "tokenweir",
+    namespaced,
+    cel,
+    doc = "A server that answers model requests: OpenAI, or anything that speaks its wire.",
+    status = "ModelProviderStatus",
+    derive = "PartialEq",
+    validation = rules::name_within(63),
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".spec.endpoint"),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.backendRef.name"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
+    printcolumn(name = "Refs", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
+    printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = rules::rule(
+        "!(has(self.endpoint) && has(self.backendRef))",
+        "'endpoint (' + self.endpoint + ') and backendRef (' + self.backendRef.name + ') are both given; keep one of them'",
+    ),
+    validation = rules::rule(
+        "self.type == 'OpenAI' || has(self.endpoint) || has(self.backendRef)",
+        "'a provider of type ' + self.type + ' needs endpoint (a URL) or backendRef (a Service); neither is given'",
+    ),
+    validation = rules::rule(
+        "self.type != 'OpenAI' || has(self.endpoint) || has(self.backendRef) || has(self.credentials)",
+        "'a provider of type OpenAI without endpoint is api.openai.com, which needs an API key; give credentials.secretRef'",
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProviderSpec {
+    /// The wire that the provider speaks. `OpenAICompatible`: vLLM, Ollama, llama.cpp, TGI and others.
+    #[serde(rename = "type")]
+    pub provider_type: ProviderType,
+
+    /// Base URL, with the path that stands before `/chat/completions`. For type `OpenAI` without `endpoint` and
+    /// `backendRef`: `https://api.openai.com/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = rules::http_url())]
+    pub endpoint: Option<String>,
+
+    /// A Service of the namespace instead of an endpoint: its ready pods are balanced by least outstanding requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_ref: Option<BackendRef>,
+
+    /// How the gateway proves itself to the provider. Absent: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+
+    /// Models that the provider has. Empty: any name is passed on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["name".into()]),
+        validation = rules::rule(
+            "self.all(m, !has(m.aliases) || m.aliases.all(a, self.exists_one(n, n.name == a || (has(n.aliases) && a in n.aliases))))",
+            "'an alias stands for two models or is a model\\'s name: ' + self.map(m, has(m.aliases) ? m.aliases.filter(a, \
+             !self.exists_one(n, n.name == a || (has(n.aliases) && a in n.aliases))).join(', ') : '').filter(s, s != '').join(', ')",
+        )
+    )]
+    pub models: Vec<ProviderModel>,
+
+    /// Limits on what each gateway pod sends.
+    #[serde(default)]
+    pub limits: ProviderLimits,
+
+    /// How long the gateway waits for what.
+    #[serde(default)]
+    pub timeouts: ProviderTimeouts,
+}
+
+/// The wire that a provider speaks.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderType {
+    /// OpenAI itself.
+    OpenAI,
+    /// Anything that speaks OpenAI's wire.
+    OpenAICompatible,
+}
+
+/// A Service whose pods answer.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendRef {
+    /// Name of the Service.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+
+    /// Port number of the Service.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+
+    /// Path before `/chat/completions`. May be empty.
+    #[serde(default = "default_path")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = rules::rule(
+        r"self == '' || self.matches('^/[^?#\\s]*$')",
+        r#""the path '" + self + "' does not begin with '/' or has characters that do not belong into a path; write for example /v1""#,
+    ))]
+    pub path: String,
+}
+
+fn default_path() -> String {
+    "/v1".to_owned()
+}
+
+/// How the gateway proves itself to a provider.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// The Secret field with the API key, sent as `authorization: Bearer KEY`. A change reaches the pods without a restart.
+    pub secret_ref: SecretKeyRef,
+}
+
+/// A model of a provider.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderModel {
+    /// The provider's own name for it.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::model_name())]
+    pub name: String,
+
+    /// Other names under which a route may ask for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub aliases: Vec<String>,
+}
+
+/// Limits on what each gateway pod sends.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderLimits {
+    /// Requests at a time from one pod. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_in_flight: Option<u32>,
+}
+
+/// How long the gateway waits for what.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(
+    validation = rules::not_longer("connect", "firstToken"),
+    validation = rules::not_longer("firstToken", "total"),
+    validation = rules::not_longer("idle", "total")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderTimeouts {
+    /// TCP and TLS handshake.
+    #[serde(default = "default_connect")]
+    #[x_kube(validation = rules::duration_between("connect", "1ms", "1h"))]
+    pub connect: Duration,
+
+    /// From the end of the request to the first byte of the answer's body.
+    #[serde(default = "default_first_token")]
+    #[x_kube(validation = rules::duration_between("firstToken", "1ms", "24h"))]
+    pub first_token: Duration,
+
+    /// Between two pieces of the answer.
+    #[serde(default = "default_idle")]
+    #[x_kube(validation = rules::duration_between("idle", "1ms", "24h"))]
+    pub idle: Duration,
+
+    /// The whole request.
+    #[serde(default = "default_total")]
+    #[x_kube(validation = rules::duration_between("total", "1ms", "24h"))]
+    pub total: Duration,
+}
+
+impl Default for ProviderTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: default_connect(),
+            first_token: default_first_token(),
+            idle: default_idle(),
+            total: default_total(),
+        }
+    }
+}
+
+fn default_connect() -> Duration {
+    Duration::from_secs(2)
+}
+
+fn default_first_token() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn default_idle() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn default_total() -> Duration {
+    Duration::from_secs(600)
+}
+
+/// What is known about a `ModelProvider`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProviderStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Accepted`, `ResolvedRefs` and `Programmed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

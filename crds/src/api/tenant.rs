@@ -1,0 +1,150 @@
+//! `Tenant`: who is asking.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Priority, SecretKeyRef};
+use crate::rules;
+
+/// Somebody who may ask, by API key, at every gateway of the namespace.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "tokenweir.dev",
+    version = "v1alpha1",
+    kind = "Tenant",
+    plural = "tenants",
+    singular = "tenant",
+    shortname = "tn",
+    category = "tokenweir",
+    namespaced,
+    cel,
+    doc = "Somebody who may ask, by API key, at every gateway of the namespace.",
+    status = "TenantStatus",
+    derive = "PartialEq",
+    validation = rules::name_within(63),
+    printcolumn(name = "Display name", type_ = "string", json_path = ".spec.displayName"),
+    printcolumn(name = "Keys", type_ = "string", json_path = ".spec.auth.apiKeys[*].name"),
+    printcolumn(name = "Max in flight", type_ = "integer", json_path = ".spec.limits.maxInFlight"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
+    printcolumn(name = "Refs", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
+    printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantSpec {
+    /// Name for people, shown by `kubectl get tenants`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub display_name: Option<String>,
+
+    /// How the tenant proves who it is.
+    pub auth: TenantAuth,
+
+    /// Models that the tenant may ask for.
+    #[serde(default)]
+    pub models: TenantModels,
+
+    /// Limits on what the tenant may do.
+    #[serde(default)]
+    pub limits: TenantLimits,
+}
+
+/// How a tenant proves who it is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantAuth {
+    /// API keys. Each one alone is enough, so a key is replaced by adding its successor first.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub api_keys: Vec<ApiKey>,
+}
+
+/// An API key of a tenant.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKey {
+    /// Name of the key inside the tenant.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        r#""'" + self + "' cannot be part of a Secret's name; use lower-case letters, digits and '-', beginning and ending with a letter or digit""#,
+    ))]
+    pub name: String,
+
+    /// The Secret field that holds the key. Absent: a key is made and put into the field `apiKey` of the Secret
+    /// `TENANT-KEY`, where TENANT is the tenant's name and KEY the name of this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+
+    /// When the key stops working. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+}
+
+/// Field of a minted Secret that holds the API key.
+pub const MINTED_KEY_FIELD: &str = "apiKey";
+
+impl ApiKey {
+    /// The Secret field that holds this key of `tenant`: the one named, or the one that is minted.
+    pub fn secret(&self, tenant: &str) -> SecretKeyRef {
+        self.secret_ref.clone().unwrap_or_else(|| SecretKeyRef {
+            name: format!("{tenant}-{}", self.name),
+            key: MINTED_KEY_FIELD.to_owned(),
+        })
+    }
+}
+
+/// Models that a tenant may ask for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantModels {
+    /// Model names as clients send them. `*` stands for any characters. Empty: none.
+    #[serde(default = "default_allow")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = rules::rule(
+            r"self.all(m, m.matches('^[^\\s]+$'))",
+            r#""white space in [" + self.join(', ') + "]; a model name or glob has none""#,
+        )
+    )]
+    pub allow: Vec<String>,
+}
+
+impl Default for TenantModels {
+    fn default() -> Self {
+        Self { allow: default_allow() }
+    }
+}
+
+fn default_allow() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+/// Limits on what a tenant may do.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantLimits {
+    /// Requests that one gateway pod forwards at a time. Absent: the gateway's `admission.perTenant`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_in_flight: Option<u32>,
+
+    /// Place in the queue. Absent: that of the route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+}
+
+/// What is known about a `Tenant`.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Accepted`, `ResolvedRefs` and `Programmed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

@@ -1,0 +1,3 @@
+//! Integration tests of the API crate; one binary, so that they link once.
+
+mod schema;
