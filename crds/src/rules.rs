@@ -130,3 +130,24 @@ pub(crate) fn at_most_one_scope() -> Rule {
         "'tenantRef (' + self.tenantRef.name + ') and routeRef (' + self.routeRef.name + ') are both given; values are counted by tenant or by route, keep one of them'",
     )
 }
+
+/// Every value of a map is a quantity.
+pub(crate) fn quantities() -> Rule {
+    rule(
+        "self.all(k, type(self[k]) == int ? self[k] >= 0 : (isQuantity(self[k]) && quantity(self[k]).sign() >= 0))",
+        "'not a quantity: ' + self.filter(k, !(type(self[k]) == int || isQuantity(self[k]))).map(k, k + ' (' + string(self[k]) + ')').join(', ') + '; write for example 500m or 64Mi'",
+    )
+}
+
+/// No request is above its limit.
+pub(crate) fn requests_within_limits() -> Rule {
+    let above = "has(self.requests) && has(self.limits) && k in self.limits && isQuantity(string(self.requests[k])) && \
+                 isQuantity(string(self.limits[k])) && \
+                 quantity(string(self.requests[k])).isGreaterThan(quantity(string(self.limits[k])))";
+    rule(
+        format!("!has(self.requests) || !self.requests.exists(k, {above})"),
+        format!(
+            "'the request is above the limit for ' + self.requests.filter(k, {above}).map(k, k + ' (' + string(self.requests[k]) + ' above ' + string(self.limits[k]) + ')').join(', ')"
+        ),
+    )
+}

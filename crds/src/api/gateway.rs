@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{Duration, rules};
@@ -241,16 +241,17 @@ fn default_grace_period() -> Duration {
 
 /// Compute resources of a container.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = rules::requests_within_limits())]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler sets aside.
+    /// What the scheduler sets aside, such as `{cpu: 100m, memory: 64Mi}`.
     #[serde(default = "default_requests")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(schema_with = "resource_list")]
     pub requests: BTreeMap<String, Quantity>,
 
     /// What the container may use at most. Absent: no limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(schema_with = "resource_list")]
     pub limits: BTreeMap<String, Quantity>,
 }
 
@@ -268,6 +269,16 @@ fn default_requests() -> BTreeMap<String, Quantity> {
         ("cpu".to_owned(), Quantity("100m".to_owned())),
         ("memory".to_owned(), Quantity("64Mi".to_owned())),
     ])
+}
+
+/// Quantities by resource, without the long description that comes with the type.
+fn resource_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"x-kubernetes-int-or-string": true, "maxLength": 32},
+        "x-kubernetes-validations": [rules::quantities()],
+    })
 }
 
 /// Over what the pods are spread.
@@ -313,7 +324,8 @@ pub enum AccessLog {
     #[serde(rename = "JSON")]
     Json,
     /// No log lines.
-    Off,
+    // Not `Off`: kubectl reads YAML 1.1, where an unquoted `Off` is a boolean.
+    None,
 }
 
 /// What an `LLMGateway` does.

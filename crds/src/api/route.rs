@@ -122,6 +122,7 @@ pub struct Retry {
     pub backoff: Backoff,
 
     /// What counts as a failure worth another try: `429`, `5xx`, `connect`, `firstTokenTimeout`.
+    // Not named `on`: kubectl reads YAML 1.1, where an unquoted `on` is a boolean, and would send a field `true`.
     #[serde(default = "default_retry_on")]
     #[schemars(length(max = 4))]
     #[x_kube(
@@ -131,7 +132,7 @@ pub struct Retry {
             "'an entry stands twice in [' + self.map(a, string(a)).join(', ') + ']; name each failure once'",
         )
     )]
-    pub on: Vec<RetryOn>,
+    pub when: Vec<RetryOn>,
 }
 
 impl Default for Retry {
@@ -139,7 +140,7 @@ impl Default for Retry {
         Self {
             attempts: default_attempts(),
             backoff: Backoff::default(),
-            on: default_retry_on(),
+            when: default_retry_on(),
         }
     }
 }
