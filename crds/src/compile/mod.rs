@@ -1,0 +1,96 @@
+//! The compiler: the objects of one namespace in, the configuration of one gateway out.
+//!
+//! Pure and deterministic: equal objects give equal bytes, in whatever order they come. The operator and the file mode of
+//! the gateway share it.
+//!
+//! An object with a mistake is left out, or only the part of it that is wrong; everything else is served. Each object
+//! gets a [`Verdict`] that names the fields at fault.
+
+mod gateway;
+mod inputs;
+mod provider;
+mod route;
+mod tenant;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use tokenweir_config::{FORMAT, GatewayRef, Snapshot};
+
+pub use inputs::{Inputs, Keys, SecretError, Secrets, referenced_secrets};
+pub use route::check_gateway_refs;
+pub use verdict::{Kind, Problem, Verdict};
+
+/// The result of a compilation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// What the gateway is to serve. To be used only if [`Compiled::gateway_accepted`].
+    pub snapshot: Snapshot,
+    /// One for the gateway and one for each provider, route and tenant of the namespace, by kind and name.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Compiled {
+    /// False if the `LLMGateway` itself cannot be served; its verdict says why.
+    pub fn gateway_accepted(&self) -> bool {
+        self.verdicts.iter().all(|v| v.kind != Kind::LLMGateway || v.served)
+    }
+
+    /// The verdict on an object.
+    pub fn verdict(&self, kind: Kind, name: &str) -> Option<&Verdict> {
+        self.verdicts.iter().find(|v| v.kind == kind && v.name == name)
+    }
+}
+
+/// Compiles one gateway.
+///
+/// Objects without a name, or of another namespace than the gateway, are not looked at.
+pub fn compile(inputs: &Inputs<'_>) -> Compiled {
+    let namespace = inputs.namespace();
+    let name = inputs.gateway_name();
+    let mut verdicts = Vec::new();
+
+    let settings = gateway::settings(&inputs.gateway.spec);
+    verdicts.push(Verdict::new(Kind::LLMGateway, name, settings.problems, settings.usable));
+
+    let providers = provider::providers(inputs);
+    let routes = route::routes(inputs, &providers);
+    let tenants = tenant::tenants(inputs);
+
+    // A provider that no route of this gateway uses stays out, and its credential with it.
+    let used: BTreeMap<_, _> = providers
+        .usable
+        .into_iter()
+        .filter(|(name, _)| routes.served.values().any(|route| route::uses(route, name)))
+        .collect();
+    verdicts.extend(providers.problems.into_iter().map(|(name, problems)| {
+        let served = used.contains_key(name);
+        Verdict::new(Kind::ModelProvider, name, problems, served)
+    }));
+    verdicts.extend(routes.problems.into_iter().map(|(name, problems)| {
+        let served = routes.served.contains_key(name);
+        Verdict::new(Kind::ModelRoute, name, problems, served)
+    }));
+    verdicts.extend(tenants.problems.into_iter().map(|(name, problems)| {
+        let served = tenants.served.contains_key(name);
+        Verdict::new(Kind::Tenant, name, problems, served)
+    }));
+
+    let snapshot = Snapshot {
+        format: FORMAT,
+        generation: inputs.generation,
+        gateway: GatewayRef {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        },
+        listeners: settings.listeners,
+        admission: settings.admission,
+        telemetry: settings.telemetry,
+        providers: used,
+        routes: routes.served,
+        tenants: tenants.served,
+        key_hash_key: inputs.keys.key_hash_key().to_owned(),
+        admin_key: inputs.keys.admin_key().map(str::to_owned),
+    };
+    Compiled { snapshot, verdicts }
+}

@@ -1,0 +1,125 @@
+//! Providers.
+
+use std::collections::BTreeMap;
+
+use tokenweir_config::{Credential, Model, Provider, ProviderKind, ProviderLimits, ServiceRef, Timeouts, Upstream};
+
+use super::{Inputs, Problem};
+use crate::api::{ModelProviderSpec, OPENAI_ENDPOINT, ProviderType};
+use crate::conditions::Reason;
+
+pub(super) struct Providers<'a> {
+    /// Providers that routes may use.
+    pub usable: BTreeMap<String, Provider>,
+    /// Mistakes by provider; each provider has an entry.
+    pub problems: BTreeMap<&'a str, Vec<Problem>>,
+}
+
+pub(super) fn providers<'a>(inputs: &'a Inputs<'_>) -> Providers<'a> {
+    let mut usable = BTreeMap::new();
+    let mut problems = BTreeMap::new();
+    for (name, object) in inputs.by_name(&inputs.providers) {
+        match provider(inputs, &object.spec) {
+            Ok(provider) => {
+                usable.insert(name.to_owned(), provider);
+                problems.insert(name, Vec::new());
+            }
+            Err(problem) => {
+                problems.insert(name, vec![problem]);
+            }
+        }
+    }
+    Providers { usable, problems }
+}
+
+fn provider(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Provider, Problem> {
+    let credential = match &spec.credentials {
+        None => None,
+        Some(credentials) => {
+            let reference = &credentials.secret_ref;
+            let secret = inputs.secrets.credential(reference).map_err(|error| {
+                let message = format!("Secret {}, key {}: {error}", reference.name, reference.key);
+                Problem::unresolved(error.reason(), "spec.credentials.secretRef", message)
+            })?;
+            Some(Credential::Bearer(secret.to_owned()))
+        }
+    };
+    Ok(Provider {
+        kind: match spec.provider_type {
+            ProviderType::OpenAI => ProviderKind::OpenAI,
+            ProviderType::OpenAICompatible => ProviderKind::OpenAICompatible,
+        },
+        upstream: upstream(inputs, spec)?,
+        credential,
+        models: models(spec),
+        limits: ProviderLimits {
+            max_in_flight: spec.limits.max_in_flight,
+        },
+        timeouts: Timeouts {
+            connect_ms: spec.timeouts.connect.as_millis(),
+            first_token_ms: spec.timeouts.first_token.as_millis(),
+            idle_ms: spec.timeouts.idle.as_millis(),
+            total_ms: spec.timeouts.total.as_millis(),
+        },
+    })
+}
+
+fn upstream(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Upstream, Problem> {
+    match (&spec.endpoint, &spec.backend_ref) {
+        (Some(url), None) => Ok(Upstream::Endpoint {
+            url: url.trim_end_matches('/').to_owned(),
+        }),
+        (None, Some(service)) => Ok(Upstream::Service(ServiceRef {
+            namespace: inputs.namespace().to_owned(),
+            name: service.name.clone(),
+            port: service.port,
+            path: service.path.trim_end_matches('/').to_owned(),
+        })),
+        (None, None) if spec.provider_type == ProviderType::OpenAI => Ok(Upstream::Endpoint {
+            url: OPENAI_ENDPOINT.to_owned(),
+        }),
+        // The schema refuses the rest; an object from before a change of the schema may still be so.
+        (None, None) => Err(Problem::invalid(
+            Reason::Invalid,
+            "spec.endpoint",
+            "neither endpoint nor backendRef is given; give one",
+        )),
+        (Some(_), Some(_)) => Err(Problem::invalid(
+            Reason::Invalid,
+            "spec.endpoint",
+            "endpoint and backendRef are both given; keep one",
+        )),
+    }
+}
+
+fn models(spec: &ModelProviderSpec) -> Vec<Model> {
+    let mut models: Vec<Model> = spec
+        .models
+        .iter()
+        .map(|model| Model {
+            name: model.name.clone(),
+            aliases: model.aliases.clone(),
+        })
+        .collect();
+    for model in &mut models {
+        model.aliases.sort();
+    }
+    models.sort_by(|a, b| a.name.cmp(&b.name));
+    models
+}
+
+/// The provider's own name for what a route asks for, or nothing if it has no such model.
+pub(super) fn own_name<'a>(provider: &'a Provider, asked: &'a str) -> Option<&'a str> {
+    if provider.models.is_empty() {
+        return Some(asked);
+    }
+    let by_name = provider.models.iter().find(|model| model.name == asked);
+    by_name
+        .or_else(|| {
+            provider
+                .models
+                .iter()
+                .find(|model| model.aliases.iter().any(|alias| alias == asked))
+        })
+        .map(|model| model.name.as_str())
+}

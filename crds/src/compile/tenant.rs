@@ -1,0 +1,90 @@
+//! Tenants and their keys.
+
+use std::collections::BTreeMap;
+
+use tokenweir_config::{Tenant, TenantKey, TenantLimits};
+
+use super::inputs::by_age;
+use super::{Inputs, Problem};
+use crate::api::{Priority, TenantSpec};
+use crate::conditions::Reason;
+
+/// Fewer characters can be guessed.
+const MIN_KEY_LENGTH: usize = 16;
+
+pub(super) struct Tenants<'a> {
+    /// Tenants, without the keys that cannot be used.
+    pub served: BTreeMap<String, Tenant>,
+    /// Mistakes by tenant; each tenant has an entry.
+    pub problems: BTreeMap<&'a str, Vec<Problem>>,
+}
+
+pub(super) fn tenants<'a>(inputs: &'a Inputs<'_>) -> Tenants<'a> {
+    let mut served = BTreeMap::new();
+    let mut problems = BTreeMap::new();
+    let mut owners: BTreeMap<String, (&str, String)> = BTreeMap::new();
+    for (name, object) in by_age(&inputs.by_name(&inputs.tenants)) {
+        let mut found = Vec::new();
+        let tenant = tenant(inputs, name, &object.spec, &mut owners, &mut found);
+        served.insert(name.to_owned(), tenant);
+        problems.insert(name, found);
+    }
+    Tenants { served, problems }
+}
+
+fn tenant<'a>(
+    inputs: &Inputs<'_>,
+    name: &'a str,
+    spec: &TenantSpec,
+    owners: &mut BTreeMap<String, (&'a str, String)>,
+    problems: &mut Vec<Problem>,
+) -> Tenant {
+    let mut keys = Vec::new();
+    for (index, key) in spec.auth.api_keys.iter().enumerate() {
+        let field = format!("spec.auth.apiKeys[{index}]");
+        let reference = key.secret(name);
+        let value = match inputs.secrets.credential(&reference) {
+            Ok(value) => value,
+            Err(error) => {
+                let message = format!("Secret {}, key {}: {error}", reference.name, reference.key);
+                problems.push(Problem::unresolved(error.reason(), field, message));
+                continue;
+            }
+        };
+        if value.len() < MIN_KEY_LENGTH {
+            let message = format!(
+                "the API key in Secret {}, key {} has {} characters; it needs at least {MIN_KEY_LENGTH}",
+                reference.name,
+                reference.key,
+                value.len()
+            );
+            problems.push(Problem::unresolved(Reason::SecretInvalid, field, message));
+            continue;
+        }
+        let hash = inputs.keys.hash(value);
+        if let Some((owner, owner_key)) = owners.get(&hash) {
+            let message =
+                format!("the API key is that of Tenant {owner}, key {owner_key}; each key needs a value of its own");
+            problems.push(Problem::invalid(Reason::Conflict, field, message));
+            continue;
+        }
+        owners.insert(hash.clone(), (name, key.name.clone()));
+        keys.push(TenantKey {
+            name: key.name.clone(),
+            hash,
+            expires_unix: key.expires.as_ref().map(|time| time.0.as_second()),
+        });
+    }
+    keys.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut allow_models = spec.models.allow.clone();
+    allow_models.sort();
+    allow_models.dedup();
+    Tenant {
+        keys,
+        allow_models,
+        limits: TenantLimits {
+            max_in_flight: spec.limits.max_in_flight,
+            priority: spec.limits.priority.map(Priority::rank),
+        },
+    }
+}
