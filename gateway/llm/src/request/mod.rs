@@ -1,0 +1,246 @@
+//! Partial parse of OpenAI requests, and rewriting that leaves all other bytes alone.
+
+mod fields;
+mod rewrite;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::error::{ErrorKind, OpenAiError};
+use fields::{Options, TopLevel};
+
+/// Which endpoint a request was sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    /// `POST /v1/chat/completions`.
+    Chat,
+    /// `POST /v1/completions`.
+    TextCompletion,
+    /// `POST /v1/embeddings`.
+    Embeddings,
+}
+
+impl Operation {
+    /// The path below the API's base, with a leading slash: `/chat/completions`.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::TextCompletion => "/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// The value of OpenTelemetry's `gen_ai.operation.name`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::TextCompletion => "text_completion",
+            Self::Embeddings => "embeddings",
+        }
+    }
+}
+
+/// Why a request body is refused. Each is the client's mistake: a 400.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The body does not parse.
+    #[error("the request body is not valid JSON: error at line {line}, column {column}")]
+    NotJson {
+        /// Line of the first error, from 1.
+        line: usize,
+        /// Column of the first error, from 0 as `serde_json` counts.
+        column: usize,
+    },
+    /// The body is JSON, but a list, a string or another scalar.
+    #[error("the request body must be a JSON object")]
+    NotAnObject,
+    /// A required field is absent or null.
+    #[error("missing required parameter: '{field}'")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field has a value of another type than its own.
+    #[error("invalid type for '{field}': expected {expected}")]
+    WrongType {
+        /// The field, dotted when nested.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A field that the gateway acts on is given twice, so client, gateway and provider could read it differently.
+    #[error("duplicate parameter: '{field}'")]
+    Duplicate {
+        /// The field, dotted when nested.
+        field: &'static str,
+    },
+}
+
+impl RequestError {
+    /// The field at fault, where there is one.
+    pub const fn param(&self) -> Option<&'static str> {
+        match self {
+            Self::NotJson { .. } | Self::NotAnObject => None,
+            Self::Missing { field } | Self::WrongType { field, .. } | Self::Duplicate { field } => Some(field),
+        }
+    }
+}
+
+impl From<&RequestError> for OpenAiError {
+    fn from(error: &RequestError) -> Self {
+        let answer = Self::new(ErrorKind::InvalidRequest, error.to_string());
+        match error.param() {
+            Some(field) => answer.with_param(field),
+            None => answer,
+        }
+    }
+}
+
+/// What to change in a request on its way to a provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Edits<'a> {
+    /// The provider's own name of the model, in place of what the client sent.
+    pub model: Option<&'a str>,
+    /// Set `stream_options.include_usage` to true, so that the stream ends with a usage chunk.
+    pub include_usage: bool,
+}
+
+/// A request body of which the fields that a gateway acts on are known, and where they stand.
+///
+/// Holds the body itself (shared, not copied), so positions always fit the bytes.
+#[derive(Debug, Clone)]
+pub struct Peek {
+    body: Bytes,
+    model: Box<str>,
+    stream: bool,
+    include_usage: Option<bool>,
+    max_tokens: Option<u64>,
+    n: Option<u64>,
+    /// Where the value of `model` stands, quotes included.
+    model_at: Range<usize>,
+    /// Just behind the opening brace of the body.
+    inside: usize,
+    options_at: OptionsAt,
+}
+
+/// Where `stream_options.include_usage` stands or would stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum OptionsAt {
+    /// There is no `stream_options`.
+    Absent,
+    /// `stream_options` is null; its value stands here.
+    Null(Range<usize>),
+    /// An object without the field; this is just behind its opening brace.
+    Object { inside: usize, empty: bool },
+    /// The field is there; its value stands here.
+    Field(Range<usize>),
+}
+
+impl Peek {
+    /// Reads a request body of one operation.
+    ///
+    /// Checks only what the gateway acts on; fields it does not know may hold anything. A field given as `null` counts
+    /// as absent, as it does for OpenAI.
+    pub fn parse(operation: Operation, body: Bytes) -> Result<Self, RequestError> {
+        let top = TopLevel::parse(&body)?;
+        let model_raw = top.model.ok_or(RequestError::Missing { field: "model" })?;
+        let model: Box<str> = match fields::string(model_raw) {
+            Some(name) if !name.is_empty() => name.into(),
+            Some(_) => return Err(wrong("model", "a string that is not empty")),
+            None if model_raw.get() == "null" => return Err(RequestError::Missing { field: "model" }),
+            None => return Err(wrong("model", "a string")),
+        };
+        match operation {
+            Operation::Chat => match top.messages.map(|raw| raw.get().as_bytes()) {
+                None | Some(b"null") => return Err(RequestError::Missing { field: "messages" }),
+                Some([b'[', ..]) => {}
+                Some(_) => return Err(wrong("messages", "an array of objects")),
+            },
+            Operation::Embeddings => match top.input.map(|raw| raw.get().as_bytes()) {
+                None | Some(b"null") => return Err(RequestError::Missing { field: "input" }),
+                Some([b'[' | b'"', ..]) => {}
+                Some(_) => return Err(wrong("input", "a string or an array")),
+            },
+            // The API has a default for `prompt`, and some servers take other fields instead.
+            Operation::TextCompletion => {}
+        }
+        let stream = fields::boolean(top.stream, "stream")?.unwrap_or(false);
+        let max_tokens = fields::count(top.max_tokens, "max_tokens")?;
+        let max_completion_tokens = fields::count(top.max_completion_tokens, "max_completion_tokens")?;
+        let n = fields::count(top.n, "n")?;
+        let (include_usage, options_at) = match top.stream_options {
+            None => (None, OptionsAt::Absent),
+            Some(raw) if raw.get() == "null" => (None, OptionsAt::Null(fields::position(&body, raw))),
+            Some(raw) => {
+                let options = Options::parse(raw)?;
+                match options.include_usage {
+                    None => {
+                        let inside = fields::position(&body, raw).start + 1;
+                        let empty = options.empty;
+                        (None, OptionsAt::Object { inside, empty })
+                    }
+                    Some(value) => {
+                        let given = fields::boolean(Some(value), "stream_options.include_usage")?;
+                        (given, OptionsAt::Field(fields::position(&body, value)))
+                    }
+                }
+            }
+        };
+        let model_at = fields::position(&body, model_raw);
+        // The body parsed as an object, so its first byte that is not white space is the brace.
+        let inside = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count() + 1;
+        Ok(Self {
+            model,
+            stream,
+            include_usage,
+            // OpenAI documents the longer name as the one that replaces the other.
+            max_tokens: max_completion_tokens.or(max_tokens),
+            n,
+            model_at,
+            inside,
+            options_at,
+            body,
+        })
+    }
+
+    /// The model that the client asks for.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Whether the client asks for a stream.
+    pub const fn stream(&self) -> bool {
+        self.stream
+    }
+
+    /// `stream_options.include_usage` as the client gave it. `None` when absent or null.
+    pub const fn include_usage(&self) -> Option<bool> {
+        self.include_usage
+    }
+
+    /// Most tokens the client wants generated per choice: `max_completion_tokens`, else `max_tokens`.
+    pub const fn max_tokens(&self) -> Option<u64> {
+        self.max_tokens
+    }
+
+    /// How many choices the client asks for. `None` when not given; the API's default is 1.
+    pub const fn n(&self) -> Option<u64> {
+        self.n
+    }
+
+    /// The body as it came.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body with edits, byte for byte the client's elsewhere: key order, number formats, white space, unknown
+    /// fields. Without a change it is the same shared memory.
+    pub fn rewrite(&self, edits: &Edits<'_>) -> Bytes {
+        rewrite::apply(self, edits)
+    }
+}
+
+const fn wrong(field: &'static str, expected: &'static str) -> RequestError {
+    RequestError::WrongType { field, expected }
+}

@@ -1,0 +1,91 @@
+//! Side-parse of a provider's answers: usage and the facts of a stream chunk. The bytes themselves pass untouched.
+
+mod chunk;
+mod lenient;
+
+use serde::Deserialize;
+
+pub use chunk::{Chunk, Payload, inspect};
+use lenient::{Count, Object};
+
+/// Token counts as a provider reports them. A count that is absent is `None`; a reported zero is `Some(0)`.
+///
+/// `prompt_tokens` includes `cached_tokens`, and `completion_tokens` includes `reasoning_tokens`, as in OpenAI's API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the input.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens generated. Embeddings have none.
+    pub completion_tokens: Option<u64>,
+    /// The provider's own total.
+    pub total_tokens: Option<u64>,
+    /// Of the input, tokens read from the provider's cache.
+    pub cached_tokens: Option<u64>,
+    /// Of the generated tokens, those of hidden reasoning.
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Whether the provider gave any count at all.
+    pub const fn is_empty(&self) -> bool {
+        matches!(
+            self,
+            Self {
+                prompt_tokens: None,
+                completion_tokens: None,
+                total_tokens: None,
+                cached_tokens: None,
+                reasoning_tokens: None,
+            }
+        )
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireUsage {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    total_tokens: Count,
+    prompt_tokens_details: Object<PromptDetails>,
+    completion_tokens_details: Object<CompletionDetails>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PromptDetails {
+    cached_tokens: Count,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CompletionDetails {
+    reasoning_tokens: Count,
+}
+
+impl WireUsage {
+    fn read(self) -> Option<Usage> {
+        let usage = Usage {
+            prompt_tokens: self.prompt_tokens.0,
+            completion_tokens: self.completion_tokens.0,
+            total_tokens: self.total_tokens.0,
+            cached_tokens: self.prompt_tokens_details.0.and_then(|details| details.cached_tokens.0),
+            reasoning_tokens: self
+                .completion_tokens_details
+                .0
+                .and_then(|details| details.reasoning_tokens.0),
+        };
+        (!usage.is_empty()).then_some(usage)
+    }
+}
+
+/// Usage from a whole response body. `None` when the body is not JSON or reports none.
+pub fn usage_of_body(body: &[u8]) -> Option<Usage> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Body {
+        usage: Object<WireUsage>,
+    }
+    let body: Object<Body> = serde_json::from_slice(body).ok()?;
+    body.0?.usage.0?.read()
+}

@@ -1,0 +1,12 @@
+//! Tests of the public API: golden answers, laws over all inputs, hostile inputs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do; the lint's own exception covers test functions alone"
+)]
+
+mod errors;
+mod requests;
+mod responses;
+mod streams;
