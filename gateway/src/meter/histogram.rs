@@ -56,7 +56,8 @@ impl Histogram {
         self.sum += value;
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Adds another histogram with the same bounds.
+    pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
             *mine += theirs;
         }
@@ -78,7 +79,7 @@ impl Histogram {
         self.bounds
             .iter()
             .copied()
-            .chain([f64::MAX])
+            .chain([f64::INFINITY])
             .zip(self.counts.iter().copied())
     }
 }

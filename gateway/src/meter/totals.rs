@@ -13,6 +13,10 @@ use super::{MeterHub, series};
 pub struct Totals {
     /// Generation of the configuration.
     pub generation: u64,
+    /// Requests that wait for admission, in the whole pod.
+    pub queue_depth: i64,
+    /// Requests that were admitted and have not ended, in the whole pod.
+    pub in_flight: i64,
     /// One for each tenant, route and operation that was used and that the configuration still has.
     pub series: Vec<SeriesTotals>,
     /// Requests turned away before tenant and route were known.
@@ -101,12 +105,16 @@ impl MeterHub {
                 .map(|(key, series)| (key.clone(), Arc::clone(series)))
                 .collect();
             for (key, series) in series {
+                let queue_depth = series.queue_depth.load(Relaxed);
+                let in_flight = series.in_flight.load(Relaxed);
+                out.queue_depth += queue_depth;
+                out.in_flight += in_flight;
                 if !scopes.contain(&key) {
                     continue;
                 }
                 let sum = sums.entry(key).or_default();
-                sum.queue_depth += series.queue_depth.load(Relaxed);
-                sum.in_flight += series.in_flight.load(Relaxed);
+                sum.queue_depth += queue_depth;
+                sum.in_flight += in_flight;
                 sum.totals.merge(&series.totals.lock());
             }
             let mut other = shard.other.lock();
