@@ -26,7 +26,7 @@ pub use labels::{Operation, Refusal, RequestLabels, UpstreamErrorKind};
 pub use request::{CLIENT_CLOSED, RequestMeter};
 pub use scopes::Scopes;
 use series::{Series, SeriesKey};
-pub use totals::{Outcome, SeriesTotals, TokenUsage, Totals};
+pub use totals::{Load, Outcome, SeriesTotals, TokenUsage, Totals};
 pub use windows::Measurement;
 use windows::Windows;
 

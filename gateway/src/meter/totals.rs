@@ -87,7 +87,31 @@ struct Sum {
     totals: series::Totals,
 }
 
+/// How busy the whole pod is at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that wait for admission.
+    pub queue_depth: u64,
+    /// Requests that were admitted and have not ended.
+    pub in_flight: u64,
+}
+
 impl MeterHub {
+    /// How busy the whole pod is.
+    pub fn load(&self) -> Load {
+        let (mut queue_depth, mut in_flight) = (0, 0);
+        for shard in self.shards() {
+            for series in shard.series.lock().values() {
+                queue_depth += series.queue_depth.load(Relaxed);
+                in_flight += series.in_flight.load(Relaxed);
+            }
+        }
+        Load {
+            queue_depth: queue_depth.max(0).unsigned_abs(),
+            in_flight: in_flight.max(0).unsigned_abs(),
+        }
+    }
+
     /// Adds up what all workers counted for what the configuration has, and forgets the providers that it no longer has.
     pub fn totals(&self) -> Totals {
         let scopes = self.scopes.load_full();
