@@ -1,1 +1,5 @@
-//! tokenweir-e2e
+//! The end-to-end harness: a real Kubernetes to develop and test on, and the command line around it.
+
+pub mod cli;
+pub mod cluster;
+pub mod harness;
