@@ -72,7 +72,11 @@ impl Drain {
     ///
     /// However often and from wherever it is called, the phase takes `length` once.
     pub async fn lame_duck(&self, length: Duration) {
-        let end = *self.shared.lame_duck_end.lock().get_or_insert_with(|| Instant::now() + length);
+        let end = *self
+            .shared
+            .lame_duck_end
+            .lock()
+            .get_or_insert_with(|| Instant::now() + length);
         self.advance(Phase::LameDuck);
         tokio::time::sleep_until(end).await;
     }
@@ -122,6 +126,9 @@ mod tests {
             async move { drain.reached(Phase::Draining).await }
         });
         drain.advance(Phase::Stopped);
-        tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), waiting)
+            .await
+            .unwrap()
+            .unwrap();
     }
 }

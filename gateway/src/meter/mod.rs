@@ -9,6 +9,8 @@ mod labels;
 mod request;
 mod scopes;
 mod series;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod windows;
 

@@ -12,9 +12,6 @@ use crate::state::State;
 type Result = std::result::Result<(), Error>;
 type Label<'a> = (&'a str, &'a str);
 
-/// The labels of what there is once.
-const UNLABELLED: [Label<'static>; 0] = [];
-
 /// The labels of everything that belongs to one tenant, route and operation.
 fn labels(series: &SeriesTotals) -> [Label<'_>; 4] {
     [
@@ -50,6 +47,16 @@ impl<'a> Family<'a> {
 
     fn gauge(&mut self, labels: &impl EncodeLabelSet, value: i64) -> Result {
         self.encoder.encode_family(labels)?.encode_gauge(&value)
+    }
+
+    /// For what there is once.
+    fn plain_counter(&mut self, value: u64) -> Result {
+        self.encoder.encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+
+    /// For what there is once.
+    fn plain_gauge(&mut self, value: i64) -> Result {
+        self.encoder.encode_gauge(&value)
     }
 
     fn histogram(&mut self, labels: &impl EncodeLabelSet, histogram: &Histogram) -> Result {
@@ -208,7 +215,7 @@ fn queue(encoder: &mut DescriptorEncoder<'_>, totals: &Totals) -> Result {
             totals.in_flight,
         ),
     ] {
-        Family::new(encoder, name, help, MetricType::Gauge)?.gauge(&UNLABELLED, value)?;
+        Family::new(encoder, name, help, MetricType::Gauge)?.plain_gauge(value)?;
     }
     Ok(())
 }
@@ -247,14 +254,14 @@ pub(super) fn configuration(encoder: &mut DescriptorEncoder<'_>, state: &State) 
             "Generation of the configuration in service",
             MetricType::Gauge,
         )?;
-        family.gauge(&UNLABELLED, gauge(serving.generation))?;
+        family.plain_gauge(gauge(serving.generation))?;
         let mut family = Family::new(
             encoder,
             "tokenweir_config_since_seconds",
             "Unix time since when the configuration is served",
             MetricType::Gauge,
         )?;
-        family.gauge(&UNLABELLED, gauge(serving.since_unix_ms / 1_000))?;
+        family.plain_gauge(gauge(serving.since_unix_ms / 1_000))?;
     }
     let mut family = Family::new(
         encoder,
@@ -272,14 +279,14 @@ pub(super) fn configuration(encoder: &mut DescriptorEncoder<'_>, state: &State) 
         "1 while the newest configuration is refused and an older one is served",
         MetricType::Gauge,
     )?;
-    family.gauge(&UNLABELLED, i64::from(state.rejected().is_some()))?;
+    family.plain_gauge(i64::from(state.rejected().is_some()))?;
     let mut family = Family::new(
         encoder,
         "tokenweir_config_rejections",
         "Configurations that were refused",
         MetricType::Counter,
     )?;
-    family.counter(&UNLABELLED, state.rejections())
+    family.plain_counter(state.rejections())
 }
 
 pub(super) fn process(encoder: &mut DescriptorEncoder<'_>, phase: Phase, subscribers: u64) -> Result {
@@ -289,14 +296,14 @@ pub(super) fn process(encoder: &mut DescriptorEncoder<'_>, phase: Phase, subscri
         "1 while the process is about to end",
         MetricType::Gauge,
     )?;
-    family.gauge(&UNLABELLED, i64::from(phase > Phase::Serving))?;
+    family.plain_gauge(i64::from(phase > Phase::Serving))?;
     let mut family = Family::new(
         encoder,
         "tokenweir_signal_subscribers",
         "Readers of the live signal stream",
         MetricType::Gauge,
     )?;
-    family.gauge(&UNLABELLED, gauge(subscribers))?;
+    family.plain_gauge(gauge(subscribers))?;
     let mut family = Family::new(encoder, "tokenweir_build", "Version of the program", MetricType::Info)?;
     family.encoder.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
 }

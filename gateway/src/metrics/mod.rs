@@ -4,6 +4,8 @@
 //! label value comes from the configuration or from a closed list.
 
 mod families;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
