@@ -32,6 +32,7 @@ pub struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) state: char,
+    pub(crate) threads: u64,
     pub(crate) start_ticks: u64,
 }
 
@@ -41,9 +42,14 @@ impl Stat {
         let (_, rest) = text.rsplit_once(") ")?;
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
-        // `state` is field 3 and the start time is field 22.
-        let start_ticks = fields.nth(18)?.parse().ok()?;
-        Some(Self { state, start_ticks })
+        // `state` is field 3, the number of threads field 20, and the start time field 22.
+        let threads = fields.nth(16)?.parse().ok()?;
+        let start_ticks = fields.nth(1)?.parse().ok()?;
+        Some(Self {
+            state,
+            threads,
+            start_ticks,
+        })
     }
 
     fn read(pid: u32) -> Option<Self> {
@@ -61,13 +67,15 @@ impl Record {
         })
     }
 
-    /// Whether exactly this process still runs. A zombie has ended.
+    /// Whether exactly this process still runs. A zombie has ended, unless other threads of it are still on their way
+    /// out: until they are gone, its ports are taken.
     pub fn is_alive(&self) -> bool {
         Stat::read(self.pid).is_some_and(|stat| self.matches(stat))
     }
 
     fn matches(&self, stat: Stat) -> bool {
-        stat.start_ticks == self.start_ticks && !matches!(stat.state, 'Z' | 'X')
+        let ended = matches!(stat.state, 'Z' | 'X') && stat.threads <= 1;
+        stat.start_ticks == self.start_ticks && !ended
     }
 
     /// Reads a record; `None` where there is none.
@@ -184,7 +192,7 @@ mod tests {
     use super::*;
 
     fn line(comm: &str, state: char, start: u64) -> String {
-        format!("42 ({comm}) {state} 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 {start} 100 200\n")
+        format!("42 ({comm}) {state} 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 {start} 100 200\n")
     }
 
     #[test]
@@ -194,6 +202,7 @@ mod tests {
                 Stat::parse(&line(comm, 'S', 777)),
                 Some(Stat {
                     state: 'S',
+                    threads: 3,
                     start_ticks: 777
                 }),
                 "{comm}"
@@ -217,14 +226,31 @@ mod tests {
         };
         assert!(record.matches(Stat {
             state: 'S',
+            threads: 3,
             start_ticks: 777
         }));
         assert!(!record.matches(Stat {
             state: 'S',
+            threads: 3,
             start_ticks: 778
+        }));
+    }
+
+    #[test]
+    fn a_zombie_has_ended_once_its_last_thread_has() {
+        let record = Record {
+            pid: 42,
+            start_ticks: 777,
+            argv: Vec::new(),
+        };
+        assert!(record.matches(Stat {
+            state: 'Z',
+            threads: 3,
+            start_ticks: 777
         }));
         assert!(!record.matches(Stat {
             state: 'Z',
+            threads: 1,
             start_ticks: 777
         }));
     }
