@@ -6,6 +6,8 @@ pub mod api;
 pub mod compile;
 pub mod conditions;
 mod duration;
+pub mod file;
 mod rules;
+pub mod schema;
 
 pub use duration::{Duration, DurationError};

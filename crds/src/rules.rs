@@ -90,7 +90,7 @@ pub(crate) fn http_url() -> Rule {
 /// A quantity above zero in an int-or-string field.
 pub(crate) fn positive_quantity() -> Rule {
     rule(
-        "type(self) == int ? self > 0 : (isQuantity(self) && quantity(self).isGreaterThan(quantity('0')))",
+        "isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))",
         r#""'" + string(self) + "' is not a number above 0; write for example 10, \"2.5\" or 500m""#,
     )
 }
@@ -134,8 +134,8 @@ pub(crate) fn at_most_one_scope() -> Rule {
 /// Every value of a map is a quantity.
 pub(crate) fn quantities() -> Rule {
     rule(
-        "self.all(k, type(self[k]) == int ? self[k] >= 0 : (isQuantity(self[k]) && quantity(self[k]).sign() >= 0))",
-        "'not a quantity: ' + self.filter(k, !(type(self[k]) == int || isQuantity(self[k]))).map(k, k + ' (' + string(self[k]) + ')').join(', ') + '; write for example 500m or 64Mi'",
+        "self.all(k, isQuantity(string(self[k])) && quantity(string(self[k])).sign() >= 0)",
+        "'not a quantity of 0 or more: ' + self.filter(k, !(isQuantity(string(self[k])) && quantity(string(self[k])).sign() >= 0)).map(k, k + ' (' + string(self[k]) + ')').join(', ') + '; write for example 500m or 64Mi'",
     )
 }
 

@@ -243,7 +243,7 @@ impl JsonSchema for RetryOn {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let rule = rules::rule(
-            "type(self) == int ? self == 429 : self in ['429', '5xx', 'connect', 'firstTokenTimeout']",
+            "string(self) in ['429', '5xx', 'connect', 'firstTokenTimeout']",
             "\"'\" + string(self) + \"' is not a failure to retry on; the failures are 429, 5xx, connect and firstTokenTimeout\"",
         );
         json_schema!({
