@@ -47,10 +47,15 @@ impl KindCluster {
         command
     }
 
+    /// Whether the cluster exists.
+    pub(crate) async fn exists(&self) -> Result<bool> {
+        let existing = command::output(self.command().args(["get", "clusters"])).await?;
+        Ok(existing.lines().any(|line| line == NAME))
+    }
+
     /// Finds or creates the cluster, writes its kubeconfig, and returns whether it was created.
     pub(crate) async fn up(&self, kubeconfig: &Path, hpa_sync_seconds: u64, progress: &Progress) -> Result<bool> {
-        let existing = command::output(self.command().args(["get", "clusters"])).await?;
-        if existing.lines().any(|line| line == NAME) {
+        if self.exists().await? {
             let text = command::output(self.command().args(["get", "kubeconfig", "--name", NAME])).await?;
             super::kubeconfig::write(kubeconfig, &text)?;
             return Ok(false);

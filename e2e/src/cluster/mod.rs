@@ -190,6 +190,21 @@ pub async fn find_or_start(options: Options) -> Result<Cluster> {
     }
 }
 
+/// Finds the cluster that [`find_or_start`] would find, and starts none.
+pub async fn find(options: &Options) -> Result<Option<Cluster>> {
+    let layout = Layout::new(options.folders.cluster())?;
+    match decide(options, &layout).await {
+        Ok(Choice::Context(name)) => named(options.clone(), name).await.map(Some),
+        Ok(Choice::Local) if local::is_running(&layout)? => started_locally(options.clone(), layout).await.map(Some),
+        Ok(Choice::Kind(engine)) if kind_cluster(options, engine).await?.exists().await? => {
+            in_kind(options.clone(), engine).await.map(Some)
+        }
+        // Whoever may not start a cluster may still ask whether there is one.
+        Ok(_) | Err(ClusterError::NeedsRoot) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 async fn decide(options: &Options, layout: &Layout) -> Result<Choice> {
     let local_running = local::is_running(layout)?;
     let engine = if options.context.is_none() && !local_running {

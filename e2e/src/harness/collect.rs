@@ -54,7 +54,10 @@ pub async fn collect(objects: &Objects, namespaces: &[&str], folder: &Path) -> R
 
 /// The folder for what a test leaves behind.
 pub fn folder(source: &Path, test: &str) -> PathBuf {
-    let name: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name: String = test
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
     source.join("target/e2e").join(name)
 }
 
@@ -63,19 +66,26 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 async fn events(client: &Client, namespace: &str) -> String {
-    let list = Api::<Event>::namespaced(client.clone(), namespace).list(&ListParams::default()).await;
+    let list = Api::<Event>::namespaced(client.clone(), namespace)
+        .list(&ListParams::default())
+        .await;
     let mut events = match list {
         Ok(list) => list.items,
         Err(error) => return api("list events")(error).chain(),
     };
-    let time = |event: &Event| event.last_timestamp.clone().or(event.metadata.creation_timestamp.clone());
+    let time = |event: &Event| {
+        event
+            .last_timestamp
+            .clone()
+            .or(event.metadata.creation_timestamp.clone())
+    };
     events.sort_by_key(|event| time(event).map(|time| time.0));
-    events
+    let lines: Vec<String> = events
         .iter()
         .map(|event| {
             let involved = &event.involved_object;
             format!(
-                "{} {} {}/{} {}: {}\n",
+                "{} {} {}/{} {}: {}",
                 time(event).map(|time| time.0.to_string()).unwrap_or_default(),
                 event.type_.as_deref().unwrap_or_default(),
                 involved.kind.as_deref().unwrap_or_default(),
@@ -84,7 +94,8 @@ async fn events(client: &Client, namespace: &str) -> String {
                 event.message.as_deref().unwrap_or_default(),
             )
         })
-        .collect()
+        .collect();
+    lines.join("\n")
 }
 
 async fn logs(client: &Client, namespace: &str) -> Vec<(String, String)> {
@@ -102,11 +113,21 @@ async fn logs(client: &Client, namespace: &str) -> Vec<(String, String)> {
             .unwrap_or_default()
             .iter()
             .any(|container| container.restart_count > 0);
-        let log = |previous| LogParams { previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
-        let text = pods.logs(&name, &log(false)).await.unwrap_or_else(|e| api("read the log")(e).chain());
+        let log = |previous| LogParams {
+            previous,
+            tail_lines: Some(LOG_LINES),
+            ..LogParams::default()
+        };
+        let text = pods
+            .logs(&name, &log(false))
+            .await
+            .unwrap_or_else(|e| api("read the log")(e).chain());
         found.push((format!("{name}.log"), text));
         if restarted {
-            let text = pods.logs(&name, &log(true)).await.unwrap_or_else(|e| api("read the log")(e).chain());
+            let text = pods
+                .logs(&name, &log(true))
+                .await
+                .unwrap_or_else(|e| api("read the log")(e).chain());
             found.push((format!("{name}.previous.log"), text));
         }
     }

@@ -81,7 +81,10 @@ pub type Result<T, E = HarnessError> = std::result::Result<T, E>;
 /// Attaches what was tried to a failed request to the API server.
 pub(crate) fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> HarnessError {
     let action = action.into();
-    move |source| HarnessError::Api { action, source: Box::new(source) }
+    move |source| HarnessError::Api {
+        action,
+        source: Box::new(source),
+    }
 }
 
 /// Attaches the action and the path to an I/O error.

@@ -56,7 +56,10 @@ pub struct Helm {
 impl Helm {
     /// Helm for `cluster`.
     pub fn new(cluster: &Cluster) -> Self {
-        Self { program: cluster.helm().to_owned(), kubeconfig: cluster.kubeconfig().to_owned() }
+        Self {
+            program: cluster.helm().to_owned(),
+            kubeconfig: cluster.kubeconfig().to_owned(),
+        }
     }
 
     /// Installs or upgrades a release and waits until its workloads are ready, unless it already is deployed from the
@@ -78,7 +81,9 @@ impl Helm {
         let values = values_file(&release.values)?;
         let seconds = format!("{}s", limit.as_secs());
         let mut command = self.command(&["upgrade", "--install", &release.name]);
-        command.arg(&release.chart).args(["--namespace", &release.namespace, "--create-namespace"]);
+        command
+            .arg(&release.chart)
+            .args(["--namespace", &release.namespace, "--create-namespace"]);
         command.arg("--values").arg(values.path());
         command.args(["--wait", "--timeout", &seconds, "--description", &fingerprint(release)?]);
         output(&mut command).await?;
@@ -88,10 +93,12 @@ impl Helm {
     /// What is known about a release; `None` if there is none of that name.
     pub async fn status(&self, name: &str, namespace: &str) -> Result<Option<ReleaseStatus>> {
         match output(&mut self.command(&["status", name, "--namespace", namespace, "--output", "json"])).await {
-            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|e| HarnessError::Manifest {
-                origin: format!("the status of release {name}"),
-                reason: e.to_string(),
-            }),
+            Ok(text) => serde_json::from_str(&text)
+                .map(Some)
+                .map_err(|e| HarnessError::Manifest {
+                    origin: format!("the status of release {name}"),
+                    reason: e.to_string(),
+                }),
             Err(ClusterError::Command { output, .. }) if output.contains("not found") => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -100,8 +107,16 @@ impl Helm {
     /// Goes back to a revision and waits until its workloads are ready.
     pub async fn rollback(&self, name: &str, namespace: &str, revision: u32, limit: Duration) -> Result<()> {
         let (revision, seconds) = (revision.to_string(), format!("{}s", limit.as_secs()));
-        let arguments =
-            ["rollback", name, &revision, "--namespace", namespace, "--wait", "--timeout", seconds.as_str()];
+        let arguments = [
+            "rollback",
+            name,
+            &revision,
+            "--namespace",
+            namespace,
+            "--wait",
+            "--timeout",
+            seconds.as_str(),
+        ];
         output(&mut self.command(&arguments)).await?;
         Ok(())
     }
@@ -109,14 +124,19 @@ impl Helm {
     /// Runs the chart's own tests and returns what they said.
     pub async fn test(&self, name: &str, namespace: &str, limit: Duration) -> Result<String> {
         let seconds = format!("{}s", limit.as_secs());
-        Ok(output(&mut self.command(&["test", name, "--namespace", namespace, "--timeout", &seconds, "--logs"])).await?)
+        Ok(
+            output(&mut self.command(&["test", name, "--namespace", namespace, "--timeout", &seconds, "--logs"]))
+                .await?,
+        )
     }
 
     /// The manifests of a release as helm would apply them.
     pub async fn template(&self, release: &Release) -> Result<String> {
         let values = values_file(&release.values)?;
         let mut command = self.command(&["template", &release.name]);
-        command.arg(&release.chart).args(["--namespace", &release.namespace, "--include-crds"]);
+        command
+            .arg(&release.chart)
+            .args(["--namespace", &release.namespace, "--include-crds"]);
         command.arg("--values").arg(values.path());
         Ok(output(&mut command).await?)
     }
@@ -132,7 +152,16 @@ impl Helm {
             return Ok(false);
         }
         let seconds = format!("{}s", limit.as_secs());
-        output(&mut self.command(&["uninstall", name, "--namespace", namespace, "--wait", "--timeout", &seconds])).await?;
+        output(&mut self.command(&[
+            "uninstall",
+            name,
+            "--namespace",
+            namespace,
+            "--wait",
+            "--timeout",
+            &seconds,
+        ]))
+        .await?;
         Ok(true)
     }
 

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::error::Result;
+use super::error::{Result, api};
 use super::helm::{Helm, Release};
+use super::objects::Objects;
+use super::wait;
 use crate::cluster::images::{self, Image, ImageRef};
 use crate::cluster::{Cluster, Folders, Progress, release};
 
@@ -15,10 +21,12 @@ pub const NAMESPACE: &str = "tokenweir-system";
 pub const RELEASE: &str = "tokenweir";
 /// The release of the custom resource definitions.
 pub const CRD_RELEASE: &str = "tokenweir-crds";
+/// The API group of the custom resource definitions.
+const GROUP: &str = "tokenweir.dev";
 /// The programs, as `tokenweir-NAME`, that become images.
 const PROGRAMS: [&str; 4] = ["operator", "gateway", "adapter", "sim"];
 /// From the first pod that is scheduled to both replicas of both programs being ready, with room for a slow machine.
-const READY_LIMIT: Duration = Duration::from_secs(180);
+const READY_LIMIT: Duration = Duration::from_mins(3);
 
 /// The images of one build of the source tree.
 #[derive(Debug, Clone)]
@@ -36,13 +44,19 @@ impl Images {
         let mut wanted = Vec::with_capacity(PROGRAMS.len());
         for name in PROGRAMS {
             let binary = release::program(&programs, &format!("tokenweir-{name}"))?;
-            wanted.push(Image { name: name.to_owned(), binary });
+            wanted.push(Image {
+                name: name.to_owned(),
+                binary,
+            });
         }
         let built = images::build(&wanted, folders, progress).await?;
         let refs = cluster.load_images(&built).await?;
         // What was imported into the nodes must not be looked for in a registry; what was pushed to one is there.
         let imported = refs.iter().all(|image| image.repository.starts_with("localhost/"));
-        Ok(Self { refs, pull_policy: if imported { "Never" } else { "IfNotPresent" } })
+        Ok(Self {
+            refs,
+            pull_policy: if imported { "Never" } else { "IfNotPresent" },
+        })
     }
 
     /// An image by the name of its program, such as `gateway`.
@@ -104,4 +118,41 @@ pub async fn charts(cluster: &Cluster, folders: &Folders, images: &Images, progr
         }
     }
     Ok(touched)
+}
+
+/// Whether the namespace of operator and adapter exists.
+pub async fn namespace_exists(client: &Client) -> Result<bool> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let found = namespaces
+        .get_opt(NAMESPACE)
+        .await
+        .map_err(api(format!("read namespace {NAMESPACE}")))?;
+    Ok(found.is_some())
+}
+
+/// Deletes the custom resource definitions of Tokenweir and waits until they are gone. Helm leaves them when a release
+/// is removed, because every object of their kinds goes with them.
+pub async fn remove_crds(objects: &Objects, limit: Duration) -> Result<()> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(objects.client().clone());
+    let list = definitions
+        .list(&ListParams::default())
+        .await
+        .map_err(api("list custom resource definitions"))?;
+    let ours = list
+        .items
+        .into_iter()
+        .filter(|definition| definition.spec.group == GROUP);
+    for name in ours.filter_map(|definition| definition.metadata.name) {
+        let what = format!("the end of the definition {name}");
+        match definitions.delete(&name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => continue,
+            other => other.map_err(api(format!("delete {name}")))?,
+        };
+        wait::watch(definitions.clone(), &name, what, limit, |found| match found {
+            None => Ok(()),
+            Some(_) => Err("it is there".to_owned()),
+        })
+        .await?;
+    }
+    Ok(())
 }

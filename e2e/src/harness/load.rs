@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::openai::{Chat, Completion, Failure, OpenAi};
 
 /// No load of this harness runs longer, whatever it is told.
-pub const LONGEST: Duration = Duration::from_secs(180);
+pub const LONGEST: Duration = Duration::from_mins(3);
 /// Failures that are kept word for word; the rest is only counted.
 const KEPT_FAILURES: usize = 20;
 
@@ -49,7 +49,11 @@ impl Load {
     /// Starts `clients` streaming clients, the next request as soon as the one before is over. A client that is refused
     /// waits as long as `retry-after` says, at most a second.
     pub fn closed(client: &OpenAi, chat: &Chat, clients: usize, longest: Duration) -> Self {
-        let mut load = Self { stop: CancellationToken::new(), counters: Arc::default(), clients: JoinSet::new() };
+        let mut load = Self {
+            stop: CancellationToken::new(),
+            counters: Arc::default(),
+            clients: JoinSet::new(),
+        };
         let end = Instant::now() + longest.min(LONGEST);
         for _ in 0..clients {
             load.add(client, chat, end);
@@ -59,7 +63,11 @@ impl Load {
 
     /// Starts one request after the other at a steady rate, whether or not those before are over.
     pub fn open(client: &OpenAi, chat: &Chat, per_second: f64, longest: Duration) -> Self {
-        let mut load = Self { stop: CancellationToken::new(), counters: Arc::default(), clients: JoinSet::new() };
+        let mut load = Self {
+            stop: CancellationToken::new(),
+            counters: Arc::default(),
+            clients: JoinSet::new(),
+        };
         let (client, chat) = (client.clone(), chat.clone());
         let (stop, counters) = (load.stop.clone(), load.counters.clone());
         load.clients.spawn(async move {

@@ -9,7 +9,10 @@ use super::error::{HarnessError, Result, file};
 
 /// Reads every document of a YAML text. Empty documents are left out.
 pub fn parse(origin: &str, text: &str) -> Result<Vec<DynamicObject>> {
-    let manifest = |reason: String| HarnessError::Manifest { origin: origin.to_owned(), reason };
+    let manifest = |reason: String| HarnessError::Manifest {
+        origin: origin.to_owned(),
+        reason,
+    };
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|e| manifest(e.to_string()))?;
     documents
         .into_iter()
@@ -62,7 +65,10 @@ pub fn substitute_image(objects: &mut [DynamicObject], from: &str, to: &str, pol
             _ => 0,
         }
     }
-    objects.iter_mut().map(|object| walk(&mut object.data, from, to, policy)).sum()
+    objects
+        .iter_mut()
+        .map(|object| walk(&mut object.data, from, to, policy))
+        .sum()
 }
 
 /// Puts every object that is not a Namespace into `namespace`.
@@ -106,7 +112,10 @@ mod tests {
     fn an_image_is_replaced_by_repository_whatever_its_tag() {
         let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{image: 'tokenweir/sim:dev'}, {image: 'r:5000/x'}, {image: other}]}";
         let mut objects = parse("test", text).unwrap();
-        assert_eq!(substitute_image(&mut objects, "tokenweir/sim", "tokenweir/sim:abc", "Never"), 1);
+        assert_eq!(
+            substitute_image(&mut objects, "tokenweir/sim", "tokenweir/sim:abc", "Never"),
+            1
+        );
         assert_eq!(substitute_image(&mut objects, "r:5000/x", "y:1", "Never"), 1);
         let containers = &objects[0].data["spec"]["containers"];
         assert_eq!(containers[0]["image"], "tokenweir/sim:abc");

@@ -1,5 +1,7 @@
 //! What the HPA would read: custom and external metrics through the API server's aggregation, and the HPA's own view.
 
+use std::fmt::Write as _;
+
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{Api, Client};
 use serde_json::Value;
@@ -43,7 +45,10 @@ pub async fn of_object(
     metric_selector: &str,
 ) -> Result<Vec<Sample>> {
     let labels = metric_labels(metric_selector);
-    let query = labels.strip_prefix('&').map(|rest| format!("?{rest}")).unwrap_or_default();
+    let query = labels
+        .strip_prefix('&')
+        .map(|rest| format!("?{rest}"))
+        .unwrap_or_default();
     let path = format!("/apis/custom.metrics.k8s.io/v1beta2/namespaces/{namespace}/{resource}/{name}/{metric}{query}");
     custom(client, &path).await
 }
@@ -58,7 +63,10 @@ pub async fn external(client: &Client, namespace: &str, metric: &str, selector: 
     items(&list)
         .map(|item| {
             let labels = item.get("metricLabels").and_then(Value::as_object);
-            let about = labels.into_iter().flatten().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()));
+            let about = labels
+                .into_iter()
+                .flatten()
+                .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()));
             sample(item, about.collect::<Vec<_>>().join(","))
         })
         .collect()
@@ -85,13 +93,18 @@ pub struct HpaView {
 /// Reads an HPA's status.
 pub async fn hpa(client: &Client, namespace: &str, name: &str) -> Result<HpaView> {
     let hpas: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), namespace);
-    let found = hpas.get(name).await.map_err(api(format!("read HPA {namespace}/{name}")))?;
+    let found = hpas
+        .get(name)
+        .await
+        .map_err(api(format!("read HPA {namespace}/{name}")))?;
     Ok(view(&found))
 }
 
 /// The view of an HPA object.
 pub fn view(hpa: &HorizontalPodAutoscaler) -> HpaView {
-    let Some(status) = &hpa.status else { return HpaView::default() };
+    let Some(status) = &hpa.status else {
+        return HpaView::default();
+    };
     let as_json = serde_json::to_value(&status.current_metrics).unwrap_or_default();
     let metrics = as_json
         .as_array()
@@ -99,17 +112,28 @@ pub fn view(hpa: &HorizontalPodAutoscaler) -> HpaView {
         .flatten()
         .filter_map(|metric| {
             let source = metric.get(kind_field(metric.get("type")?.as_str()?))?;
-            let name = source.pointer("/metric/name").or_else(|| source.get("name"))?.as_str()?;
+            let name = source
+                .pointer("/metric/name")
+                .or_else(|| source.get("name"))?
+                .as_str()?;
             let current = source.get("current")?;
-            let value = ["averageValue", "value"].into_iter().find_map(|field| current.get(field)?.as_str())?;
+            let value = ["averageValue", "value"]
+                .into_iter()
+                .find_map(|field| current.get(field)?.as_str())?;
             Some((name.to_owned(), quantity(value)?))
         })
         .collect();
     let conditions = status.conditions.as_deref().unwrap_or_default();
-    let active = conditions.iter().find(|condition| condition.type_ == "ScalingActive").map(|condition| {
-        let why = condition.message.clone().unwrap_or_default();
-        (condition.status == "True", format!("{}: {why}", condition.reason.clone().unwrap_or_default()))
-    });
+    let active = conditions
+        .iter()
+        .find(|condition| condition.type_ == "ScalingActive")
+        .map(|condition| {
+            let why = condition.message.clone().unwrap_or_default();
+            (
+                condition.status == "True",
+                format!("{}: {why}", condition.reason.clone().unwrap_or_default()),
+            )
+        });
     HpaView {
         current: status.current_replicas.unwrap_or_default(),
         desired: status.desired_replicas,
@@ -130,7 +154,9 @@ fn kind_field(kind: &str) -> &'static str {
 
 /// A Kubernetes quantity as a number. `None` if it is not one.
 pub fn quantity(text: &str) -> Option<f64> {
-    let split = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     // "1e3" is an exponent; "1E" is exa.
     if suffix.len() > 1 && suffix.starts_with(['e', 'E']) && suffix.ends_with(|c: char| c.is_ascii_digit()) {
@@ -159,7 +185,10 @@ async fn custom(client: &Client, path: &str) -> Result<Vec<Sample>> {
     let list = get(client, path).await?;
     items(&list)
         .map(|item| {
-            let name = item.pointer("/describedObject/name").and_then(Value::as_str).unwrap_or_default();
+            let name = item
+                .pointer("/describedObject/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             sample(item, name.to_owned())
         })
         .collect()
@@ -171,7 +200,11 @@ fn sample(item: &Value, about: String) -> Result<Sample> {
         object: format!("metric value of {about}"),
         missing: format!("quantity, it has {:?}", text("value")),
     })?;
-    Ok(Sample { about, value, timestamp: text("timestamp").to_owned() })
+    Ok(Sample {
+        about,
+        value,
+        timestamp: text("timestamp").to_owned(),
+    })
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -179,25 +212,36 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 async fn get(client: &Client, path: &str) -> Result<Value> {
-    let request = http::Request::get(path).body(Vec::new()).map_err(|e| HarnessError::Unreachable {
-        target: path.to_owned(),
-        reason: e.to_string(),
-    })?;
+    let request = http::Request::get(path)
+        .body(Vec::new())
+        .map_err(|e| HarnessError::Unreachable {
+            target: path.to_owned(),
+            reason: e.to_string(),
+        })?;
     client.request(request).await.map_err(api(format!("GET {path}")))
 }
 
 fn metric_labels(selector: &str) -> String {
-    if selector.is_empty() { String::new() } else { format!("&metricLabelSelector={}", encode(selector)) }
+    if selector.is_empty() {
+        String::new()
+    } else {
+        format!("&metricLabelSelector={}", encode(selector))
+    }
 }
 
 /// Percent-encodes what a selector holds and a query must not.
 fn encode(text: &str) -> String {
     text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
+        .fold(String::with_capacity(text.len()), |mut encoded, byte| {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+                _ => {
+                    // Writing into a String cannot fail.
+                    let _ = write!(encoded, "%{byte:02X}");
+                }
+            }
+            encoded
         })
-        .collect()
 }
 
 #[cfg(test)]
@@ -206,7 +250,14 @@ mod tests {
 
     #[test]
     fn quantities_are_read_with_their_suffixes() {
-        for (text, value) in [("12", 12.0), ("1500m", 1.5), ("2k", 2000.0), ("0", 0.0), ("1e3", 1000.0), ("1Ki", 1024.0)] {
+        for (text, value) in [
+            ("12", 12.0),
+            ("1500m", 1.5),
+            ("2k", 2000.0),
+            ("0", 0.0),
+            ("1e3", 1000.0),
+            ("1Ki", 1024.0),
+        ] {
             assert_eq!(quantity(text), Some(value), "{text}");
         }
         assert_eq!(quantity("many"), None);

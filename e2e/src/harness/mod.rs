@@ -21,4 +21,4 @@ pub mod wait;
 pub use error::{HarnessError, Result};
 pub use objects::Objects;
 
-pub(crate) use error::api;
+pub(crate) use error::{api, file};

@@ -14,7 +14,7 @@ use super::wait;
 pub const LABEL: &str = "tokenweir.dev/e2e";
 
 /// Longer than any test, far shorter than a person would wait.
-const END_LIMIT: Duration = Duration::from_secs(120);
+const END_LIMIT: Duration = Duration::from_mins(2);
 
 /// Names are at most 63 characters; the random end of a name takes its part.
 const NAME_LIMIT: usize = 50;
@@ -50,19 +50,25 @@ pub async fn delete(client: &Client, name: &str) -> Result<()> {
 /// Waits until a namespace and all in it are gone. The error says what Kubernetes says is left.
 pub async fn wait_gone(objects: &Objects, name: &str, limit: Duration) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(objects.client().clone());
-    wait::watch(namespaces, name, format!("the end of namespace {name}"), limit, |found| match found {
-        None => Ok(()),
-        Some(namespace) => {
-            let conditions = namespace.status.as_ref().and_then(|status| status.conditions.clone());
-            let left: Vec<_> = conditions
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|c| c.status == "True")
-                .map(|c| format!("{}: {}", c.type_, c.message.unwrap_or_default()))
-                .collect();
-            Err(format!("it is there; {}", left.join("; ")))
-        }
-    })
+    wait::watch(
+        namespaces,
+        name,
+        format!("the end of namespace {name}"),
+        limit,
+        |found| match found {
+            None => Ok(()),
+            Some(namespace) => {
+                let conditions = namespace.status.as_ref().and_then(|status| status.conditions.clone());
+                let left: Vec<_> = conditions
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter(|c| c.status == "True")
+                    .map(|c| format!("{}: {}", c.type_, c.message.unwrap_or_default()))
+                    .collect();
+                Err(format!("it is there; {}", left.join("; ")))
+            }
+        },
+    )
     .await
 }
 
@@ -76,7 +82,13 @@ pub async fn remove(objects: &Objects, name: &str) -> Result<()> {
 fn prefix(test: &str) -> String {
     let clean: String = test
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .collect();
     let short: String = clean.trim_matches('-').chars().take(NAME_LIMIT).collect();
     format!("{}-", short.trim_end_matches('-'))
@@ -90,6 +102,9 @@ mod tests {
     fn a_prefix_is_a_valid_beginning_of_a_name() {
         assert_eq!(prefix("autoscale::through_Pods"), "autoscale--through-pods-");
         let long = prefix(&"a_very_long_name_".repeat(10));
-        assert!(long.len() <= NAME_LIMIT + 1 && long.ends_with('-') && !long.ends_with("--"), "{long}");
+        assert!(
+            long.len() <= NAME_LIMIT + 1 && long.ends_with('-') && !long.ends_with("--"),
+            "{long}"
+        );
     }
 }

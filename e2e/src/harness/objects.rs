@@ -38,7 +38,11 @@ pub struct Objects {
 impl Objects {
     /// Objects through `client`; what is applied belongs to the field manager `manager`.
     pub fn new(client: Client, manager: impl Into<String>) -> Self {
-        Self { client, manager: manager.into(), kinds: Arc::default() }
+        Self {
+            client,
+            manager: manager.into(),
+            kinds: Arc::default(),
+        }
     }
 
     /// The client that all requests go through.
@@ -48,7 +52,10 @@ impl Objects {
 
     /// The API of a kind, named as in a manifest: `apiVersion` and `kind`. `namespace` is left out for cluster kinds.
     pub async fn api(&self, api_version: &str, kind: &str, namespace: &str) -> Result<Api<DynamicObject>> {
-        let types = TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() };
+        let types = TypeMeta {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        };
         let (resource, scope) = self.kind(&types).await?;
         Ok(match scope {
             Scope::Namespaced => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -84,13 +91,19 @@ impl Objects {
         name: &str,
     ) -> Result<Option<DynamicObject>> {
         let objects = self.api(api_version, kind, namespace).await?;
-        objects.get_opt(name).await.map_err(api(format!("read {kind} {namespace}/{name}")))
+        objects
+            .get_opt(name)
+            .await
+            .map_err(api(format!("read {kind} {namespace}/{name}")))
     }
 
     /// Lists the objects of a kind in a namespace.
     pub async fn list(&self, api_version: &str, kind: &str, namespace: &str) -> Result<Vec<DynamicObject>> {
         let objects = self.api(api_version, kind, namespace).await?;
-        let list = objects.list(&ListParams::default()).await.map_err(api(format!("list {kind} in {namespace}")))?;
+        let list = objects
+            .list(&ListParams::default())
+            .await
+            .map_err(api(format!("list {kind} in {namespace}")))?;
         Ok(list.items)
     }
 
@@ -116,10 +129,9 @@ impl Objects {
             self.delete(object).await?;
         }
         for object in objects.iter().rev() {
-            match self.api_of(object).await {
-                Ok(found) => gone(found, name_of(object)?, limit).await?,
-                // A kind that is gone has no objects.
-                Err(_) => continue,
+            // A kind that is gone has no objects.
+            if let Ok(found) = self.api_of(object).await {
+                gone(found, name_of(object)?, limit).await?;
             }
         }
         Ok(())
@@ -169,7 +181,12 @@ impl Objects {
     /// The API to which an object belongs, in the object's namespace.
     pub async fn api_of(&self, object: &DynamicObject) -> Result<Api<DynamicObject>> {
         let types = types_of(object)?;
-        self.api(&types.api_version, &types.kind, object.metadata.namespace.as_deref().unwrap_or("default")).await
+        self.api(
+            &types.api_version,
+            &types.kind,
+            object.metadata.namespace.as_deref().unwrap_or("default"),
+        )
+        .await
     }
 
     async fn apply_with(&self, object: &DynamicObject, dry_run: bool) -> Result<DynamicObject> {
@@ -206,10 +223,16 @@ impl Objects {
 
 /// Waits until no object of that name is left.
 pub async fn gone(objects: Api<DynamicObject>, name: &str, limit: Duration) -> Result<()> {
-    wait::watch(objects, name, format!("the end of {name}"), limit, |found| match found {
-        None => Ok(()),
-        Some(object) => Err(format!("it is there, finalizers {:?}", object.metadata.finalizers)),
-    })
+    wait::watch(
+        objects,
+        name,
+        format!("the end of {name}"),
+        limit,
+        |found| match found {
+            None => Ok(()),
+            Some(object) => Err(format!("it is there, finalizers {:?}", object.metadata.finalizers)),
+        },
+    )
     .await
 }
 
@@ -249,11 +272,10 @@ fn types_of(object: &DynamicObject) -> Result<&TypeMeta> {
 }
 
 fn name_of(object: &DynamicObject) -> Result<&str> {
-    object
-        .metadata
-        .name
-        .as_deref()
-        .ok_or_else(|| HarnessError::Missing { object: describe(object), missing: "name".to_owned() })
+    object.metadata.name.as_deref().ok_or_else(|| HarnessError::Missing {
+        object: describe(object),
+        missing: "name".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Chat {
             model: model.to_owned(),
             prompt: "Say something about rivers and weirs.".to_owned(),
             max_tokens,
-            limit: Duration::from_secs(120),
+            limit: Duration::from_mins(2),
         }
     }
 }
@@ -120,7 +120,11 @@ impl OpenAi {
         if connections == Connections::PerRequest {
             builder.pool_max_idle_per_host(0);
         }
-        Self { http: builder.build(connector), base: base.into(), key: key.into() }
+        Self {
+            http: builder.build(connector),
+            base: base.into(),
+            key: key.into(),
+        }
     }
 
     /// Streams a chat; `seen` gets every piece of text as it comes.
@@ -137,7 +141,9 @@ impl OpenAi {
             let answer = self.send("POST", "/v1/chat/completions", Some(&body)).await?;
             read_stream(answer, started, &mut seen).await
         };
-        tokio::time::timeout(chat.limit, work).await.unwrap_or(Err(Failure::TooLate))
+        tokio::time::timeout(chat.limit, work)
+            .await
+            .unwrap_or(Err(Failure::TooLate))
     }
 
     /// Asks for a chat in one piece.
@@ -152,7 +158,12 @@ impl OpenAi {
             let answer = self.send("POST", "/v1/chat/completions", Some(&body)).await?;
             let request_id = request_id(&answer);
             let broken = |reason: String| Failure::Broken { chunks: 0, reason };
-            let bytes = answer.into_body().collect().await.map_err(|e| broken(e.to_string()))?.to_bytes();
+            let bytes = answer
+                .into_body()
+                .collect()
+                .await
+                .map_err(|e| broken(e.to_string()))?
+                .to_bytes();
             let total = started.elapsed();
             let value: Value = serde_json::from_slice(&bytes).map_err(|e| broken(e.to_string()))?;
             let text = value.pointer("/choices/0/message/content").and_then(Value::as_str);
@@ -166,7 +177,9 @@ impl OpenAi {
             completion.take_usage(&value);
             Ok(completion)
         };
-        tokio::time::timeout(chat.limit, work).await.unwrap_or(Err(Failure::TooLate))
+        tokio::time::timeout(chat.limit, work)
+            .await
+            .unwrap_or(Err(Failure::TooLate))
     }
 
     /// Sends any request and returns the JSON of a 200.
@@ -174,10 +187,17 @@ impl OpenAi {
         let work = async {
             let answer = self.send(method, path, body).await?;
             let broken = |reason: String| Failure::Broken { chunks: 0, reason };
-            let bytes = answer.into_body().collect().await.map_err(|e| broken(e.to_string()))?.to_bytes();
+            let bytes = answer
+                .into_body()
+                .collect()
+                .await
+                .map_err(|e| broken(e.to_string()))?
+                .to_bytes();
             serde_json::from_slice(&bytes).map_err(|e| broken(e.to_string()))
         };
-        tokio::time::timeout(Duration::from_secs(30), work).await.unwrap_or(Err(Failure::TooLate))
+        tokio::time::timeout(Duration::from_secs(30), work)
+            .await
+            .unwrap_or(Err(Failure::TooLate))
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<http::Response<Incoming>, Failure> {
@@ -189,16 +209,32 @@ impl OpenAi {
             .header("authorization", format!("Bearer {}", self.key))
             .body(Full::new(bytes))
             .map_err(|e| Failure::Unanswered(e.to_string()))?;
-        let answer = self.http.request(request).await.map_err(|e| Failure::Unanswered(causes(&e)))?;
+        let answer = self
+            .http
+            .request(request)
+            .await
+            .map_err(|e| Failure::Unanswered(causes(&e)))?;
         if answer.status() == http::StatusCode::OK {
             return Ok(answer);
         }
         let status = answer.status().as_u16();
-        let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let header = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok());
         let retry_after = header.and_then(|value| value.parse().ok());
-        let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         let body = String::from_utf8_lossy(&body).chars().take(500).collect();
-        Err(Failure::Refused { status, retry_after, body })
+        Err(Failure::Refused {
+            status,
+            retry_after,
+            body,
+        })
     }
 }
 
@@ -219,7 +255,10 @@ async fn read_stream(
     started: Instant,
     seen: &mut impl FnMut(&str),
 ) -> Result<Completion, Failure> {
-    let mut completion = Completion { request_id: request_id(&answer), ..Completion::default() };
+    let mut completion = Completion {
+        request_id: request_id(&answer),
+        ..Completion::default()
+    };
     let mut body = answer.into_body();
     let mut events = Events::default();
     let mut done = false;
@@ -238,9 +277,15 @@ async fn read_stream(
             let value: Value = serde_json::from_str(&event)
                 .map_err(|e| broken(completion.chunks, format!("{e} in the event {event}")))?;
             if value.get("error").is_some_and(|error| !error.is_null()) {
-                return Err(Failure::ErrorEvent { chunks: completion.chunks, event });
+                return Err(Failure::ErrorEvent {
+                    chunks: completion.chunks,
+                    event,
+                });
             }
-            let text = value.pointer("/choices/0/delta/content").and_then(Value::as_str).unwrap_or_default();
+            let text = value
+                .pointer("/choices/0/delta/content")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             if !text.is_empty() {
                 if completion.chunks == 0 {
                     completion.first_token = started.elapsed();
@@ -256,12 +301,18 @@ async fn read_stream(
     if done {
         Ok(completion)
     } else {
-        Err(Failure::Broken { chunks: completion.chunks, reason: "it ended without [DONE]".to_owned() })
+        Err(Failure::Broken {
+            chunks: completion.chunks,
+            reason: "it ended without [DONE]".to_owned(),
+        })
     }
 }
 
 fn request_id(answer: &http::Response<Incoming>) -> String {
-    let header = answer.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+    let header = answer
+        .headers()
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok());
     header.unwrap_or_default().to_owned()
 }
 

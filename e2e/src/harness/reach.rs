@@ -61,7 +61,10 @@ enum Target {
 /// The way to a port of a Service that has at least one ready endpoint.
 pub async fn service(client: &Client, namespace: &str, name: &str, port: u16) -> Result<Route> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let found = services.get(name).await.map_err(api(format!("read Service {namespace}/{name}")))?;
+    let found = services
+        .get(name)
+        .await
+        .map_err(api(format!("read Service {namespace}/{name}")))?;
     let spec = found.spec.unwrap_or_default();
     if let Some(route) = direct(spec.cluster_ip.as_deref(), port).await {
         return Ok(route);
@@ -73,11 +76,17 @@ pub async fn service(client: &Client, namespace: &str, name: &str, port: u16) ->
 /// The way to a port of one pod.
 pub async fn pod(client: &Client, namespace: &str, name: &str, port: u16) -> Result<Route> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let ip = wait::watch(pods, name, format!("an address of pod {namespace}/{name}"), REACH_TIMEOUT, |pod| {
-        let pod = pod.ok_or("it does not exist")?;
-        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-        ip.ok_or_else(|| "no address yet".to_owned())
-    })
+    let ip = wait::watch(
+        pods,
+        name,
+        format!("an address of pod {namespace}/{name}"),
+        REACH_TIMEOUT,
+        |pod| {
+            let pod = pod.ok_or("it does not exist")?;
+            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+            ip.ok_or_else(|| "no address yet".to_owned())
+        },
+    )
     .await?;
     match direct(Some(&ip), port).await {
         Some(route) => Ok(route),
@@ -88,7 +97,10 @@ pub async fn pod(client: &Client, namespace: &str, name: &str, port: u16) -> Res
 async fn direct(ip: Option<&str>, port: u16) -> Option<Route> {
     let address = SocketAddr::new(ip?.parse().ok()?, port);
     let connected = tokio::time::timeout(DIRECT_TIMEOUT, TcpStream::connect(address)).await;
-    matches!(connected, Ok(Ok(_))).then(|| Route { authority: address.to_string(), tunnel: None })
+    matches!(connected, Ok(Ok(_))).then(|| Route {
+        authority: address.to_string(),
+        tunnel: None,
+    })
 }
 
 async fn tunnel(client: &Client, namespace: &str, target: Target, port: u16) -> Result<Route> {
@@ -111,7 +123,10 @@ async fn tunnel(client: &Client, namespace: &str, target: Target, port: u16) -> 
             });
         }
     });
-    Ok(Route { authority, tunnel: Some(task) })
+    Ok(Route {
+        authority,
+        tunnel: Some(task),
+    })
 }
 
 async fn forward(
@@ -135,8 +150,10 @@ async fn forward(
         }
     };
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let mut forwarder =
-        pods.portforward(&pod, &[port]).await.map_err(api(format!("forward to pod {namespace}/{pod}:{port}")))?;
+    let mut forwarder = pods
+        .portforward(&pod, &[port])
+        .await
+        .map_err(api(format!("forward to pod {namespace}/{pod}:{port}")))?;
     let mut outbound = forwarder.take_stream(port).ok_or_else(|| HarnessError::Missing {
         object: format!("forward to pod {namespace}/{pod}"),
         missing: format!("port {port}"),
@@ -152,29 +169,46 @@ async fn forward(
 /// Names of the pods behind a Service that are ready, and the port of theirs to which `port` of the Service leads.
 async fn ready_endpoints(client: &Client, namespace: &str, name: &str, port: u16) -> Result<(Vec<String>, u16)> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let service = services.get(name).await.map_err(api(format!("read Service {namespace}/{name}")))?;
+    let service = services
+        .get(name)
+        .await
+        .map_err(api(format!("read Service {namespace}/{name}")))?;
     let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
-    let port_name = ports.iter().find(|p| p.port == i32::from(port)).map(|p| p.name.clone().unwrap_or_default());
-    wait::poll(format!("a ready endpoint of Service {namespace}/{name}"), REACH_TIMEOUT, || async {
-        let slices = endpoint_slices(client, namespace, name).await.map_err(|e| e.chain())?;
-        let pods = ready_pods(&slices);
-        let target = slices
-            .iter()
-            .flat_map(|slice| slice.ports.iter().flatten())
-            .find(|p| port_name.as_deref().is_some_and(|name| p.name.as_deref().unwrap_or_default() == name))
-            .and_then(|p| p.port.and_then(|n| u16::try_from(n).ok()));
-        match target {
-            Some(target) if !pods.is_empty() => Ok((pods, target)),
-            _ => Err(format!("{} ready pods, target port {target:?}", pods.len())),
-        }
-    })
+    let port_name = ports
+        .iter()
+        .find(|p| p.port == i32::from(port))
+        .map(|p| p.name.clone().unwrap_or_default());
+    wait::poll(
+        format!("a ready endpoint of Service {namespace}/{name}"),
+        REACH_TIMEOUT,
+        || async {
+            let slices = endpoint_slices(client, namespace, name).await.map_err(|e| e.chain())?;
+            let pods = ready_pods(&slices);
+            let target = slices
+                .iter()
+                .flat_map(|slice| slice.ports.iter().flatten())
+                .find(|p| {
+                    port_name
+                        .as_deref()
+                        .is_some_and(|name| p.name.as_deref().unwrap_or_default() == name)
+                })
+                .and_then(|p| p.port.and_then(|n| u16::try_from(n).ok()));
+            match target {
+                Some(target) if !pods.is_empty() => Ok((pods, target)),
+                _ => Err(format!("{} ready pods, target port {target:?}", pods.len())),
+            }
+        },
+    )
     .await
 }
 
 async fn endpoint_slices(client: &Client, namespace: &str, service: &str) -> Result<Vec<EndpointSlice>> {
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
-    let list = slices.list(&of_service).await.map_err(api(format!("list endpoints of {namespace}/{service}")))?;
+    let list = slices
+        .list(&of_service)
+        .await
+        .map_err(api(format!("list endpoints of {namespace}/{service}")))?;
     Ok(list.items)
 }
 

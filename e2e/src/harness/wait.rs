@@ -42,7 +42,7 @@ where
                     Err(state) => last = state,
                 },
                 // The watch itself never ends; backoff has waited before the next turn after an error.
-                Ok(None) => last = "the watch ended".to_owned(),
+                Ok(None) => "the watch ended".clone_into(&mut last),
                 Err(error) => last = format!("watch error: {error}"),
             }
         }
