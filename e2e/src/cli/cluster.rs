@@ -1,5 +1,6 @@
 //! `tokenweir-dev cluster`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub(super) struct UpArguments {
     no_metrics_server: bool,
     /// A file that is created if this call starts the cluster, so that a script knows whether to stop it again.
     #[arg(long, value_name = "FILE")]
-    started_file: Option<std::path::PathBuf>,
+    started_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -54,14 +55,7 @@ pub(super) async fn run(command: ClusterCommand, mut options: Options) -> Result
             options.hpa_sync_given = arguments.hpa_sync.is_some();
             options.hpa_sync = arguments.hpa_sync.map_or(options.hpa_sync, Duration::from_secs);
             options.metrics_server = !arguments.no_metrics_server;
-            let cluster = find_or_start(options).await?;
-            if let (true, Some(path)) = (cluster.was_started(), arguments.started_file) {
-                std::fs::write(&path, "").map_err(|source| ClusterError::File {
-                    action: "write",
-                    path,
-                    source,
-                })?;
-            }
+            let cluster = up(options, arguments.started_file.as_deref()).await?;
             print(&summary(&cluster))?;
         }
         ClusterCommand::Down => {
@@ -86,6 +80,25 @@ pub(super) async fn run(command: ClusterCommand, mut options: Options) -> Result
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Finds or starts a cluster, and leaves the mark if this call started something, were it only a part of a cluster.
+async fn up(options: Options, mark: Option<&Path>) -> Result<Cluster, ClusterError> {
+    let layout = layout(&options)?;
+    let ran_before = local::is_running(&layout)?;
+    let result = find_or_start(options).await;
+    let started = match &result {
+        Ok(cluster) => cluster.was_started(),
+        Err(_) => !ran_before && local::is_running(&layout)?,
+    };
+    if let (true, Some(path)) = (started, mark) {
+        std::fs::write(path, "").map_err(|source| ClusterError::File {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    result
 }
 
 async fn local_stop(options: &Options, part: Part) -> Result<(), ClusterError> {
