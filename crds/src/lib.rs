@@ -7,6 +7,7 @@ pub mod compile;
 pub mod conditions;
 mod duration;
 pub mod file;
+pub mod generate;
 mod rules;
 pub mod schema;
 

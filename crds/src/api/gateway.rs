@@ -86,7 +86,8 @@ pub struct Listener {
     #[schemars(range(min = 1, max = 65535))]
     #[x_kube(validation = rules::rule(
         "self != 9901 && self != 9090",
-        "'port ' + string(self) + ' is taken: 9090 serves metrics and 9901 administration; choose another one'",
+        "port %s is taken: 9090 serves metrics and 9901 administration; choose another one",
+        &["self"],
     ))]
     pub port: u16,
 

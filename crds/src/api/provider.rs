@@ -38,15 +38,18 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
 #[x_kube(
     validation = rules::rule(
         "!(has(self.endpoint) && has(self.backendRef))",
-        "'endpoint (' + self.endpoint + ') and backendRef (' + self.backendRef.name + ') are both given; keep one of them'",
+        "endpoint (%s) and backendRef (%s) are both given; keep one of them",
+        &["self.endpoint", "self.backendRef.name"],
     ),
     validation = rules::rule(
         "self.type == 'OpenAI' || has(self.endpoint) || has(self.backendRef)",
-        "'a provider of type ' + self.type + ' needs endpoint (a URL) or backendRef (a Service); neither is given'",
+        "a provider of type %s needs endpoint (a URL) or backendRef (a Service); neither is given",
+        &["self.type"],
     ),
     validation = rules::rule(
         "self.type != 'OpenAI' || has(self.endpoint) || has(self.backendRef) || has(self.credentials)",
-        "'a provider of type OpenAI without endpoint is api.openai.com, which needs an API key; give credentials.secretRef'",
+        "a provider of type %s without endpoint is api.openai.com, which needs an API key; give credentials.secretRef",
+        &["self.type"],
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -77,8 +80,8 @@ pub struct ModelProviderSpec {
         merge_strategy = ListMerge::Map(vec!["name".into()]),
         validation = rules::rule(
             "self.all(m, !has(m.aliases) || m.aliases.all(a, self.exists_one(n, n.name == a || (has(n.aliases) && a in n.aliases))))",
-            "'an alias stands for two models or is a model\\'s name: ' + self.map(m, has(m.aliases) ? m.aliases.filter(a, \
-             !self.exists_one(n, n.name == a || (has(n.aliases) && a in n.aliases))).join(', ') : '').filter(s, s != '').join(', ')",
+            "an alias is also the name or an alias of another model; see the aliases of %s",
+            &["self.filter(m, has(m.aliases) && !m.aliases.all(a, self.exists_one(n, n.name == a || (has(n.aliases) && a in n.aliases)))).map(m, m.name)"],
         )
     )]
     pub models: Vec<ProviderModel>,
@@ -118,7 +121,8 @@ pub struct BackendRef {
     #[schemars(length(max = 128))]
     #[x_kube(validation = rules::rule(
         r"self == '' || self.matches('^/[^?#\\s]*$')",
-        r#""the path '" + self + "' does not begin with '/' or has characters that do not belong into a path; write for example /v1""#,
+        "the path '%s' does not begin with '/' or has characters that do not belong into a path; write for example /v1",
+        &["self"],
     ))]
     pub path: String,
 }

@@ -51,7 +51,8 @@ pub struct ModelRouteSpec {
         merge_strategy = ListMerge::Atomic,
         validation = rules::rule(
             "self.exists(b, b.weight > 0)",
-            "'every one of the ' + string(self.size()) + ' backends has weight 0, so no request could be served; give one a weight above 0'",
+            "every backend (%s in all) has weight 0, so no request could be served; give one a weight above 0",
+            &["self.size()"],
         )
     )]
     pub backends: Vec<RouteBackend>,
@@ -129,7 +130,8 @@ pub struct Retry {
         merge_strategy = ListMerge::Atomic,
         validation = rules::rule(
             "self.all(a, self.exists_one(b, string(a) == string(b)))",
-            "'an entry stands twice in [' + self.map(a, string(a)).join(', ') + ']; name each failure once'",
+            "an entry stands twice in %s; name each failure once",
+            &["self"],
         )
     )]
     pub when: Vec<RetryOn>,
@@ -244,7 +246,8 @@ impl JsonSchema for RetryOn {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let rule = rules::rule(
             "string(self) in ['429', '5xx', 'connect', 'firstTokenTimeout']",
-            "\"'\" + string(self) + \"' is not a failure to retry on; the failures are 429, 5xx, connect and firstTokenTimeout\"",
+            "'%s' is not a failure to retry on; the failures are 429, 5xx, connect and firstTokenTimeout",
+            &["self"],
         );
         json_schema!({
             "x-kubernetes-int-or-string": true,

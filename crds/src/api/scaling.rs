@@ -50,7 +50,8 @@ pub struct ScalingPolicySpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[x_kube(validation = rules::rule(
     "self.kind == 'LLMGateway' && self.apiVersion.startsWith('tokenweir.dev/')",
-    "'the target is ' + self.kind + ' of ' + self.apiVersion + '; it must be an LLMGateway of tokenweir.dev/v1alpha1'",
+    "the target is %s of %s; it must be an LLMGateway of tokenweir.dev/v1alpha1",
+    &["self.kind", "self.apiVersion"],
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRef {
@@ -69,7 +70,8 @@ pub struct TargetRef {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[x_kube(validation = rules::rule(
     "self.min <= self.max",
-    "'min (' + string(self.min) + ') is above max (' + string(self.max) + '); raise max or lower min'",
+    "min (%s) is above max (%s); raise max or lower min",
+    &["self.min", "self.max"],
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct ReplicaRange {

@@ -68,7 +68,8 @@ pub struct ApiKey {
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = rules::rule(
         "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-        r#""'" + self + "' cannot be part of a Secret's name; use lower-case letters, digits and '-', beginning and ending with a letter or digit""#,
+        "'%s' cannot be part of a Secret's name; use lower-case letters, digits and '-', beginning and ending with a letter or digit",
+        &["self"],
     ))]
     pub name: String,
 
@@ -106,7 +107,8 @@ pub struct TenantModels {
         merge_strategy = ListMerge::Set,
         validation = rules::rule(
             r"self.all(m, m.matches('^[^\\s]+$'))",
-            r#""white space in [" + self.join(', ') + "]; a model name or glob has none""#,
+            "white space in %s; a model name or glob has none",
+            &[r"self.filter(m, !m.matches('^[^\\s]+$'))"],
         )
     )]
     pub allow: Vec<String>,
