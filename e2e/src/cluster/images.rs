@@ -57,6 +57,21 @@ pub async fn build(images: &[Image], folders: &Folders, progress: &Progress) -> 
     Ok(made)
 }
 
+/// Makes the image that holds a pod's namespaces: a program that waits, compiled from `tools/image/pause.c`. It is also
+/// the cheapest thing that a test can run in a pod.
+pub async fn pause(folders: &Folders, progress: &Progress) -> Result<ImageRef> {
+    let folder = folders.cache.join("images");
+    std::fs::create_dir_all(&folder).map_err(file("create", &folder))?;
+    let work = tempfile::tempdir_in(&folder).map_err(file("create a folder in", &folder))?;
+    let binary = work.path().join("pause");
+    let source = folders.source.join("tools/image/pause.c");
+    let mut compile = Command::new("cc");
+    compile.args(["-static", "-Os", "-s", "-o"]).arg(&binary).arg(source);
+    command::output(&mut compile).await?;
+    let name = "pause".to_owned();
+    build_one(&Image { name, binary }, folders, progress).await
+}
+
 async fn build_one(image: &Image, folders: &Folders, progress: &Progress) -> Result<ImageRef> {
     let program = image
         .binary

@@ -2,6 +2,7 @@
 
 mod baseline;
 pub mod layout;
+mod machine;
 mod pki;
 mod render;
 mod settings;

@@ -237,7 +237,7 @@ oom_score = 0
   stream_server_port = "0"
 
   [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "overlayfs"
+    snapshotter = {snapshotter}
     default_runtime_name = "runc"
 
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
@@ -253,6 +253,7 @@ oom_score = 0
 "#,
         root = path("containerd/root"),
         state = path("containerd/state"),
+        snapshotter = quoted(settings.snapshotter.name().to_owned()),
         opt = path("containerd/opt"),
         runc = path("containerd/runc"),
         socket = quoted(layout.containerd_socket().display().to_string()),

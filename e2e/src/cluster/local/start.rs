@@ -10,8 +10,9 @@ use tokio::process::Command;
 
 use super::baseline::Baseline;
 use super::layout::{API_PORT, ETCD_PORT, Layout, NODE_ADDRESS, NODE_LINK, NODE_NAME};
-use super::settings::{Settings, boot_id, find_cni_plugins, find_resolver};
-use super::{check_alive, launch, parts, pki, render, stop_part, sweep};
+use super::machine::{self, boot_id, find_cni_plugins, find_resolver};
+use super::settings::Settings;
+use super::{check_alive, launch, parts, pki, render, stop_part};
 use crate::cluster::error::{ClusterError, Result, file};
 use crate::cluster::images::{self, Image, ImageRef};
 use crate::cluster::lock::FileLock;
@@ -40,7 +41,7 @@ pub(crate) async fn up(options: &Options, layout: &Layout) -> Result<bool> {
             prepare(options, layout).await?
         }
         None => {
-            refuse_foreign(layout)?;
+            machine::check(layout)?;
             prepare(options, layout).await?
         }
     };
@@ -62,16 +63,6 @@ pub(crate) async fn up(options: &Options, layout: &Layout) -> Result<bool> {
     Ok(true)
 }
 
-/// Another kubelet's pods share the names of cgroups and firewall chains with ours.
-fn refuse_foreign(layout: &Layout) -> Result<()> {
-    if sweep::pod_processes().is_empty() || super::is_running(layout)? {
-        return Ok(());
-    }
-    Err(ClusterError::Foreign(
-        "another kubelet runs pods on this machine; name its cluster with KUBE_CONTEXT= instead".to_owned(),
-    ))
-}
-
 /// Makes everything that the parts need before the first of them starts, and records the settings last.
 async fn prepare(options: &Options, layout: &Layout) -> Result<Settings> {
     let (folders, progress) = (&options.folders, &options.progress);
@@ -83,7 +74,7 @@ async fn prepare(options: &Options, layout: &Layout) -> Result<Settings> {
     }
     let kubernetes = modules::ensure(Module::Kubernetes, folders, progress).await?;
     let etcd = modules::ensure(Module::Etcd, folders, progress).await?;
-    let pause = pause_image(options).await?;
+    let pause = images::pause(&options.folders, &options.progress).await?;
     let (resolver, nameservers) = find_resolver();
     let settings = Settings {
         boot: boot_id()?,
@@ -94,6 +85,7 @@ async fn prepare(options: &Options, layout: &Layout) -> Result<Settings> {
         cni_plugins: find_cni_plugins()?,
         pause_image: pause.reference(),
         resolver,
+        snapshotter: machine::Snapshotter::find(layout.root()),
         nameservers,
     };
     pki::create(layout)?;
@@ -115,27 +107,6 @@ async fn apply_hpa_sync(mut settings: Settings, options: &Options, layout: &Layo
         stop_part(layout, Part::ControllerManager).await?;
     }
     Ok(settings)
-}
-
-async fn pause_image(options: &Options) -> Result<ImageRef> {
-    let folder = options.folders.cache.join("images");
-    std::fs::create_dir_all(&folder).map_err(file("create", &folder))?;
-    let work = tempfile::tempdir_in(&folder).map_err(file("create a folder in", &folder))?;
-    let program = work.path().join("pause");
-    let source = options.folders.source.join("tools/image/pause.c");
-    command::output(
-        Command::new("cc")
-            .args(["-static", "-Os", "-s", "-o"])
-            .arg(&program)
-            .arg(source),
-    )
-    .await?;
-    let image = Image {
-        name: "pause".to_owned(),
-        binary: program,
-    };
-    let made = images::build(&[image], &options.folders, &options.progress).await?;
-    made.into_iter().next().ok_or(ClusterError::NotRunning)
 }
 
 async fn write_configuration(settings: &Settings, layout: &Layout) -> Result<()> {
@@ -174,7 +145,7 @@ async fn start(options: &Options, layout: &Layout, settings: &Settings) -> Resul
     // Images are made and imported while the API server starts.
     wait_containerd(layout).await?;
     let addons = addon_images(options, settings).await?;
-    let pause = pause_image(options).await?;
+    let pause = images::pause(&options.folders, &options.progress).await?;
     let all: Vec<_> = addons.iter().cloned().chain([pause]).collect();
     import(&all, layout).await?;
     wait_listening(layout, Part::ApiServer, API_PORT).await?;
@@ -235,11 +206,13 @@ pub(crate) async fn import(images: &[ImageRef], layout: &Layout) -> Result<()> {
             .args(["--namespace", "k8s.io", "images"]);
         command
     };
+    let settings = Settings::load(layout)?.ok_or(ClusterError::NotRunning)?;
+    let snapshotter = settings.snapshotter.name();
     let present = command::output(ctr().args(["list", "--quiet"])).await?;
     for image in images {
         let reference = image.reference();
         if !present.lines().any(|line| line == reference) {
-            command::output(ctr().arg("import").arg(&image.archive)).await?;
+            command::output(ctr().args(["import", "--snapshotter", snapshotter]).arg(&image.archive)).await?;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ fn settings() -> Settings {
         cni_plugins: PathBuf::from("/usr/lib/cni"),
         pause_image: "localhost/tokenweir/pause:1".to_owned(),
         resolver: PathBuf::from("/etc/resolv.conf"),
+        snapshotter: machine::Snapshotter::Overlayfs,
         nameservers: vec!["192.0.2.53".to_owned()],
     }
 }
