@@ -2,30 +2,7 @@
 
 use std::sync::Arc;
 
-/// What a client asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// `POST /v1/chat/completions`.
-    Chat,
-    /// `POST /v1/completions`.
-    TextCompletion,
-    /// `POST /v1/embeddings`.
-    Embeddings,
-}
-
-impl Operation {
-    /// Every operation.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::TextCompletion, Self::Embeddings];
-
-    /// The value of `gen_ai.operation.name` in the OpenTelemetry GenAI conventions.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::TextCompletion => "text_completion",
-            Self::Embeddings => "embeddings",
-        }
-    }
-}
+pub use tokenweir_llm::Operation;
 
 /// What is known about a request once tenant and route are.
 #[derive(Debug, Clone)]

@@ -1,0 +1,125 @@
+//! Reads a client's body whole, up to a size and a time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Body;
+
+/// Largest body taken: images travel inside of chat requests.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// A body must be here in this time. The slowest client worth waiting for sends 16 MiB in it at about 2 Mbit/s.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// No more than this is set aside for a body because of its announced length alone.
+const RESERVE_BYTES: usize = 64 * 1024;
+
+/// Why there is no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Answer 413.
+    #[error("the request body is larger than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// Answer 408.
+    #[error("the request body did not arrive within {} seconds", BODY_TIMEOUT.as_secs())]
+    Timeout,
+    /// Answer 400, if there is anybody left to read it.
+    #[error("the request body broke off")]
+    BrokenOff,
+}
+
+/// Reads a body of at most `limit` bytes.
+pub async fn read<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    tokio::time::timeout(BODY_TIMEOUT, collect(body, limit))
+        .await
+        .unwrap_or(Err(BodyError::Timeout))
+}
+
+async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let too_large = BodyError::TooLarge { limit };
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(too_large);
+    }
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    while !body.is_end_stream() {
+        let Some(frame) = body.frame().await else { break };
+        let Ok(data) = frame.map_err(|_| BodyError::BrokenOff)?.into_data() else {
+            continue;
+        };
+        if first.len().max(more.len()) + data.len() > limit {
+            return Err(too_large);
+        }
+        // The usual body comes in one piece and is not copied.
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if more.is_empty() {
+            more.reserve(announced.min(RESERVE_BYTES).max(first.len() + data.len()));
+            more.extend_from_slice(&first);
+        }
+        more.extend_from_slice(&data);
+    }
+    Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+
+    use super::*;
+
+    type Piece = Result<Frame<Bytes>, std::io::Error>;
+
+    fn pieces(pieces: &[&'static str]) -> impl Body<Data = Bytes, Error = std::io::Error> + Unpin {
+        let frames: Vec<Piece> = pieces
+            .iter()
+            .map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes()))))
+            .collect();
+        StreamBody::new(stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn a_body_in_one_or_many_pieces_is_read_whole() {
+        assert_eq!(read(Full::new(Bytes::from_static(b"abc")), 3).await.unwrap(), "abc");
+        assert_eq!(read(pieces(&["a", "", "bc", "d"]), 10).await.unwrap(), "abcd");
+        assert_eq!(read(pieces(&[]), 10).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_limit_is_refused_whether_announced_or_not() {
+        let too_large = Err(BodyError::TooLarge { limit: 3 });
+        assert_eq!(read(Full::new(Bytes::from_static(b"abcd")), 3).await, too_large);
+        assert_eq!(read(pieces(&["ab", "cd"]), 3).await, too_large);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_forever() {
+        let body = StreamBody::new(stream::pending::<Piece>());
+        assert_eq!(read(body, 10).await, Err(BodyError::Timeout));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_an_error() {
+        let frames: Vec<Piece> = vec![
+            Ok(Frame::data(Bytes::from_static(b"a"))),
+            Err(std::io::Error::other("gone")),
+        ];
+        assert_eq!(
+            read(StreamBody::new(stream::iter(frames)), 10).await,
+            Err(BodyError::BrokenOff)
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! A request for tokens, from its head to the beginning of its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use tokenweir_llm::response::usage_of_body;
+use tokenweir_llm::{OpenAiError, Operation, Peek};
+use tokio::time::Instant;
+
+use super::body::{self, BodyError, MAX_BODY_BYTES};
+use super::{errors, headers};
+use crate::admission::{Admission, BackendSet, Claim, Joined, Permit, Rejected};
+use crate::meter::{Refusal, RequestLabels, RequestMeter};
+use crate::plan::{Caller, Plan, Route};
+use crate::relay::{AccessLog, EventRelay, Exchange, GatewayBody, PlainRelay};
+use crate::server::{Active, Worker};
+use crate::upstream::{Answer, AnswerBody, Forwarded, Outgoing};
+
+/// The status of a success in the meter; any other status comes with an error.
+const OK: u16 = 200;
+
+/// What is known of a request before its body is read.
+pub(super) struct Head<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) active: &'a Active,
+    pub(super) plan: &'a Plan,
+    pub(super) caller: &'a Caller,
+    pub(super) operation: Operation,
+    pub(super) request_id: &'a HeaderValue,
+    /// The meter's time at which the head came.
+    pub(super) received: Duration,
+}
+
+impl Head<'_> {
+    fn refused(&self, why: Refusal) {
+        self.worker.meter.refused(Some(self.operation.into()), why);
+    }
+
+    /// Serves the request.
+    pub(super) async fn serve(self, request: Request<Incoming>) -> Response<GatewayBody> {
+        let (parts, incoming) = request.into_parts();
+        let bytes = match body::read(incoming, MAX_BODY_BYTES).await {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                self.refused(match why {
+                    BodyError::TooLarge { .. } => Refusal::TooLarge,
+                    BodyError::Timeout => Refusal::BodyTimeout,
+                    BodyError::BrokenOff => Refusal::BadRequest,
+                });
+                return errors::body(why);
+            }
+        };
+        let peek = match Peek::parse(self.operation, bytes) {
+            Ok(peek) => peek,
+            Err(why) => {
+                self.refused(Refusal::BadRequest);
+                return errors::answer(&OpenAiError::from(&why));
+            }
+        };
+        if !self.caller.tenant.may_use(peek.model()) {
+            self.refused(Refusal::Forbidden);
+            return errors::model_not_found(peek.model());
+        }
+        let Some(route) = self.plan.route(peek.model()) else {
+            self.refused(Refusal::ModelNotFound);
+            return errors::model_not_found(peek.model());
+        };
+        let usable = route.usable(peek.model());
+        if usable == 0 {
+            self.refused(Refusal::ModelNotFound);
+            return errors::model_not_found(peek.model());
+        }
+        self.routed(parts, peek, route, usable).await
+    }
+
+    async fn routed(self, parts: Parts, peek: Peek, route: &Route, usable: BackendSet) -> Response<GatewayBody> {
+        let tenant = &self.caller.tenant;
+        let labels = RequestLabels {
+            tenant: Arc::clone(&tenant.name),
+            route: Arc::clone(&route.name),
+            operation: self.operation.into(),
+            stream: peek.stream(),
+        };
+        let meter = self.worker.meter.start(labels, self.received);
+        meter.trace(&parts.headers, self.request_id.to_str().unwrap_or_default());
+        let log = self.plan.access_log.then(|| self.access_log(&peek, route));
+        let claim = Claim {
+            tenant_id: tenant.id,
+            tenant: Arc::clone(&tenant.limit),
+            candidates: Arc::clone(&route.candidates),
+            usable,
+            priority: tenant.priority.unwrap_or(route.priority),
+        };
+        let mut exchange = Exchange::new(meter, log);
+        let Some(meter) = exchange.meter() else {
+            // An exchange has a meter until it ends.
+            return errors::draining();
+        };
+        let mut permit = match admit(&self.plan.admission, claim, meter).await {
+            Ok(permit) => permit,
+            Err(why) => {
+                let error = match why {
+                    Rejected::QueueFull { .. } => "queue_full",
+                    Rejected::WaitOver { .. } => "queue_timeout",
+                };
+                exchange.end(429, Some(error));
+                return errors::rejected(why);
+            }
+        };
+        let outgoing = Outgoing {
+            operation: self.operation,
+            query: parts.uri.query().map(Into::into),
+            headers: parts.headers,
+            request_id: self.request_id.clone(),
+            traceparent: meter.traceparent(),
+            peek,
+        };
+        let forwarded = self
+            .worker
+            .upstreams
+            .forward(&outgoing, route, usable, &mut permit, meter)
+            .await;
+        exchange.hold(permit);
+        let provider = forwarded.provider.as_ref().map(|provider| Arc::clone(&provider.name));
+        exchange.served_by(provider, forwarded.tries);
+        self.answer(&outgoing, forwarded, exchange)
+    }
+
+    fn answer(&self, outgoing: &Outgoing, forwarded: Forwarded, exchange: Exchange) -> Response<GatewayBody> {
+        let mut response = match forwarded.result {
+            Ok(answer) => self.succeeded(outgoing, answer, exchange),
+            Err(failure) => {
+                let kind = failure.kind;
+                let response = errors::failed(failure);
+                exchange.end(response.status().as_u16(), Some(kind.as_str()));
+                response
+            }
+        };
+        if let Some(provider) = forwarded.provider {
+            response
+                .headers_mut()
+                .insert(headers::X_PROVIDER, provider.name_header.clone());
+        }
+        if forwarded.tries > 1 {
+            response
+                .headers_mut()
+                .insert(headers::X_ATTEMPTS, HeaderValue::from(forwarded.tries));
+        }
+        response
+    }
+
+    fn succeeded(&self, outgoing: &Outgoing, answer: Answer, mut exchange: Exchange) -> Response<GatewayBody> {
+        let Answer { head, events, body } = answer;
+        let status = head.status;
+        let body: GatewayBody = match body {
+            AnswerBody::Whole(bytes) => {
+                exchange.first_byte();
+                count_usage(&bytes, &mut exchange);
+                exchange.end(OK, None);
+                GatewayBody::whole(bytes)
+            }
+            AnswerBody::Begun { first, rest } => {
+                // A client that stops reading without closing is cut off some time after the request's own end.
+                self.active.expect_end_by(rest.deadline);
+                if events {
+                    EventRelay::new(first, rest, exchange, outgoing.adds_usage()).into()
+                } else {
+                    PlainRelay::new(OK, first, rest, exchange).into()
+                }
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = head.headers;
+        headers::to_client(response.headers_mut());
+        response
+    }
+
+    fn access_log(&self, peek: &Peek, route: &Route) -> Box<AccessLog> {
+        Box::new(AccessLog {
+            request_id: self.request_id.clone(),
+            tenant: Arc::clone(&self.caller.tenant.name),
+            key: Arc::clone(&self.caller.key),
+            route: Arc::clone(&route.name),
+            model: peek.model().into(),
+            operation: self.operation,
+            stream: peek.stream(),
+            started: Instant::now(),
+            tries: 0,
+            usage: tokenweir_llm::Usage::default(),
+        })
+    }
+}
+
+fn count_usage(body: &Bytes, exchange: &mut Exchange) {
+    if let Some(usage) = usage_of_body(body) {
+        exchange.usage(usage);
+    }
+}
+
+/// Gets a permit, at once or after a wait.
+async fn admit(admission: &Arc<Admission>, claim: Claim, meter: &RequestMeter) -> Result<Permit, Rejected> {
+    let permit = match admission.try_admit(&claim) {
+        Some(permit) => permit,
+        None => match admission.join(claim)? {
+            Joined::Admitted(permit) => permit,
+            Joined::Waiting(waiting) => {
+                meter.queued();
+                waiting.admitted().await?
+            }
+        },
+    };
+    meter.admitted(permit.waited());
+    Ok(permit)
+}

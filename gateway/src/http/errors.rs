@@ -1,0 +1,252 @@
+//! Errors in OpenAI's form.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use tokenweir_llm::{ErrorKind, OpenAiError};
+
+use super::body::BodyError;
+use super::headers;
+use crate::admission::Rejected;
+use crate::auth::Unauthenticated;
+use crate::meter::UpstreamErrorKind;
+use crate::relay::GatewayBody;
+use crate::upstream::{ErrorAnswer, Failure};
+
+/// When to come back to a gateway that drains, in seconds: by then a load balancer has turned to another one.
+const RETRY_WHILE_DRAINING: u64 = 1;
+/// When to come back to a Service without endpoints: soon, as endpoints change within seconds.
+const RETRY_WITHOUT_ENDPOINT: u64 = 1;
+/// Characters of a client's text that an error repeats.
+const SHOWN_CHARS: usize = 100;
+
+/// An answer with an error object as its body.
+pub fn answer(error: &OpenAiError) -> Response<GatewayBody> {
+    let mut response = json(error.to_body());
+    *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+/// An answer with `retry-after`.
+pub fn answer_later(error: &OpenAiError, seconds: u64) -> Response<GatewayBody> {
+    let mut response = answer(error);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// An answer with a JSON body.
+pub fn json(body: Bytes) -> Response<GatewayBody> {
+    let mut response = Response::new(GatewayBody::whole(body));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// No path of ours.
+pub fn not_found(path: &str) -> Response<GatewayBody> {
+    let message = format!("unknown request URL: {}", shown(path));
+    answer(&OpenAiError::new(ErrorKind::NotFound, message))
+}
+
+/// A path of ours with another method.
+pub fn method_not_allowed(allowed: &'static str) -> Response<GatewayBody> {
+    let message = format!("this URL takes {allowed} requests only");
+    let mut response = answer(&OpenAiError::new(ErrorKind::MethodNotAllowed, message));
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// No key, or not one that is known.
+pub fn unauthenticated(why: Unauthenticated) -> Response<GatewayBody> {
+    let mut response = answer(&OpenAiError::new(ErrorKind::Unauthenticated, why.to_string()));
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// No such model, or not for this tenant. Which of both is not told, so that nobody can find out what others use.
+pub fn model_not_found(model: &str) -> Response<GatewayBody> {
+    let message = format!(
+        "the model '{}' does not exist or you do not have access to it",
+        shown(model)
+    );
+    answer(&OpenAiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
+}
+
+/// The body could not be read.
+pub fn body(why: BodyError) -> Response<GatewayBody> {
+    let kind = match why {
+        BodyError::TooLarge { .. } => ErrorKind::TooLarge,
+        BodyError::Timeout => ErrorKind::RequestTimeout,
+        BodyError::BrokenOff => ErrorKind::InvalidRequest,
+    };
+    answer(&OpenAiError::new(kind, why.to_string()))
+}
+
+/// The queue is full, or the wait was too long.
+pub fn rejected(why: Rejected) -> Response<GatewayBody> {
+    let (Rejected::QueueFull { retry_after } | Rejected::WaitOver { retry_after }) = why;
+    let message = format!("{why}; try again in {retry_after} s");
+    answer_later(&OpenAiError::new(ErrorKind::RateLimited, message), retry_after)
+}
+
+/// The gateway is about to end.
+pub fn draining() -> Response<GatewayBody> {
+    let error = OpenAiError::new(ErrorKind::Unavailable, "this gateway is shutting down; try again");
+    answer_later(&error, RETRY_WHILE_DRAINING)
+}
+
+/// The provider failed: its own answer if it gave one, else an error that says what happened.
+pub fn failed(failure: Failure) -> Response<GatewayBody> {
+    match failure.answer {
+        Some(answer) => passed_on(answer),
+        None => {
+            let error = OpenAiError::new(kind_of(failure.kind), sentence(failure.kind));
+            if failure.kind == UpstreamErrorKind::NoEndpoint {
+                return answer_later(&error, RETRY_WITHOUT_ENDPOINT);
+            }
+            answer(&error)
+        }
+    }
+}
+
+/// A provider's error with its status, headers and body. A body that is not in OpenAI's form, such as the HTML of a load
+/// balancer, is replaced by one that is.
+fn passed_on(error: ErrorAnswer) -> Response<GatewayBody> {
+    let mut response = if is_error_object(&error.body) {
+        Response::new(GatewayBody::whole(error.body))
+    } else {
+        let message = format!("the provider answered with status {}", error.status.as_u16());
+        json(OpenAiError::new(kind_of_status(error.status), message).to_body())
+    };
+    let own_type = response.headers().get(header::CONTENT_TYPE).cloned();
+    *response.status_mut() = error.status;
+    *response.headers_mut() = error.headers;
+    headers::to_client(response.headers_mut());
+    if let Some(own_type) = own_type {
+        response.headers_mut().insert(header::CONTENT_TYPE, own_type);
+        response.headers_mut().remove(header::CONTENT_ENCODING);
+    }
+    response
+}
+
+fn is_error_object(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Envelope {
+        #[serde(rename = "error")]
+        _error: IgnoredAny,
+    }
+    serde_json::from_slice::<Envelope>(body).is_ok()
+}
+
+fn kind_of(kind: UpstreamErrorKind) -> ErrorKind {
+    use UpstreamErrorKind as Kind;
+    match kind {
+        Kind::FirstTokenTimeout | Kind::IdleTimeout | Kind::TotalTimeout => ErrorKind::UpstreamTimeout,
+        Kind::NoEndpoint => ErrorKind::Unavailable,
+        Kind::Connect
+        | Kind::Reset
+        | Kind::Interrupted
+        | Kind::Malformed
+        | Kind::RateLimited
+        | Kind::ClientStatus
+        | Kind::ServerStatus => ErrorKind::BadUpstream,
+    }
+}
+
+fn sentence(kind: UpstreamErrorKind) -> &'static str {
+    use UpstreamErrorKind as Kind;
+    match kind {
+        Kind::Connect => "the provider could not be connected",
+        Kind::Reset => "the provider closed the connection without an answer",
+        Kind::FirstTokenTimeout => "the provider did not begin its answer in time",
+        Kind::IdleTimeout => "the provider stopped sending in the middle of its answer",
+        Kind::TotalTimeout => "the provider did not answer in the time that a request may take",
+        Kind::Interrupted => "the provider broke off in the middle of its answer",
+        Kind::Malformed => "the provider's answer could not be understood",
+        Kind::NoEndpoint => "the provider has no endpoint that is ready",
+        Kind::RateLimited | Kind::ClientStatus | Kind::ServerStatus => "the provider answered with an error",
+    }
+}
+
+fn kind_of_status(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 => ErrorKind::Unauthenticated,
+        403 => ErrorKind::Forbidden,
+        404 => ErrorKind::NotFound,
+        408 => ErrorKind::RequestTimeout,
+        413 => ErrorKind::TooLarge,
+        429 => ErrorKind::RateLimited,
+        400..=499 => ErrorKind::InvalidRequest,
+        503 => ErrorKind::Unavailable,
+        504 => ErrorKind::UpstreamTimeout,
+        _ => ErrorKind::BadUpstream,
+    }
+}
+
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn provider_says(status: u16, content_type: &'static str, body: &'static str) -> Response<GatewayBody> {
+        let headers = HeaderMap::from_iter([
+            (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+            (header::RETRY_AFTER, HeaderValue::from_static("7")),
+        ]);
+        let status = StatusCode::from_u16(status).unwrap();
+        passed_on(ErrorAnswer {
+            status,
+            headers,
+            body: Bytes::from_static(body.as_bytes()),
+        })
+    }
+
+    async fn text(response: Response<GatewayBody>) -> String {
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_providers_error_object_goes_to_the_client_as_it_is() {
+        let body = r#"{"error":{"message":"slow down","type":"tokens","extra":1}}"#;
+        let response = provider_says(429, "application/json", body);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "7");
+        assert_eq!(text(response).await, body);
+    }
+
+    #[tokio::test]
+    async fn an_error_that_is_not_in_openais_form_gets_it() {
+        for body in ["<html>bad gateway</html>", "", "{\"detail\":\"no\"}", "[1]"] {
+            let response = provider_says(502, "text/html", body);
+            assert_eq!(response.status(), 502);
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+            assert_eq!(response.headers()[header::RETRY_AFTER], "7");
+            let json: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+            assert_eq!(json["error"]["message"], "the provider answered with status 502");
+        }
+    }
+
+    #[test]
+    fn an_error_repeats_only_the_beginning_of_a_clients_text() {
+        assert_eq!(shown("é"), "é");
+        assert_eq!(shown(&"é".repeat(1_000)).chars().count(), SHOWN_CHARS + 1);
+    }
+}

@@ -1,0 +1,163 @@
+//! Which headers pass from the client to a provider and back.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// The request's id, both ways.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C trace context.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Which provider answered.
+pub const X_PROVIDER: HeaderName = HeaderName::from_static("x-tokenweir-provider");
+/// How many tries the answer took; only there if it was more than one.
+pub const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-tokenweir-attempts");
+/// The provider's own id of the request, for its support.
+pub const X_PROVIDER_REQUEST_ID: HeaderName = HeaderName::from_static("x-tokenweir-provider-request-id");
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1) and some that older software sends in their place.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// The client's headers that a provider may see.
+///
+/// Left out, besides those of the connection: what proves the client to the gateway (`authorization`, keys, cookies);
+/// what would choose an account at the provider, as the account is the gateway's; where the client comes from; and
+/// `accept-encoding`, as the gateway reads usage in the answer.
+pub fn to_provider(client: &HeaderMap) -> HeaderMap {
+    let listed = client.get(header::CONNECTION);
+    // Room for what is added: host, length, id, trace context, credential.
+    let mut headers = HeaderMap::with_capacity(client.len() + 5);
+    for (name, value) in client {
+        if !stays_here(name) && !listed.is_some_and(|list| lists(list, name)) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
+}
+
+fn stays_here(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(
+        name,
+        "accept-encoding"
+            | "api-key"
+            | "authorization"
+            | "connection"
+            | "content-length"
+            | "cookie"
+            | "expect"
+            | "forwarded"
+            | "host"
+            | "keep-alive"
+            | "openai-organization"
+            | "openai-project"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "x-api-key"
+            | "x-real-ip"
+            | "x-request-id"
+    ) || name.starts_with("x-forwarded-")
+        || name.starts_with("x-tokenweir-")
+}
+
+/// Makes a provider's headers into those of the answer, in place.
+///
+/// Taken out, besides those of the connection: cookies and alternative services, which would be the provider's between
+/// itself and the client, and the length, which is known from the body. The provider's own request id moves to
+/// [`X_PROVIDER_REQUEST_ID`].
+pub fn to_client(headers: &mut HeaderMap) {
+    if let Some(listed) = headers.remove(header::CONNECTION) {
+        let names: Vec<HeaderName> = headers.keys().filter(|name| lists(&listed, name)).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    for name in [header::SET_COOKIE, header::ALT_SVC, header::CONTENT_LENGTH] {
+        headers.remove(name);
+    }
+    if let Some(id) = headers.remove(X_REQUEST_ID) {
+        headers.insert(X_PROVIDER_REQUEST_ID, id);
+    }
+}
+
+/// Whether a `connection` header lists another one.
+fn lists(connection: &HeaderValue, name: &HeaderName) -> bool {
+    connection
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_provider_sees_neither_the_clients_key_nor_headers_of_its_connection() {
+        let client = map(&[
+            ("authorization", "Bearer twk_secret"),
+            ("connection", "keep-alive, X-Private"),
+            ("x-private", "1"),
+            ("content-type", "application/json"),
+            ("accept-encoding", "gzip"),
+            ("cookie", "a=b"),
+            ("openai-organization", "org-x"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-custom", "kept"),
+            ("tracestate", "kept=1"),
+            ("te", "trailers"),
+        ]);
+        let expected = map(&[
+            ("content-type", "application/json"),
+            ("x-custom", "kept"),
+            ("tracestate", "kept=1"),
+        ]);
+        assert_eq!(to_provider(&client), expected);
+    }
+
+    #[test]
+    fn limits_and_unknown_headers_of_a_provider_reach_the_client() {
+        let mut headers = map(&[
+            ("retry-after", "3"),
+            ("x-ratelimit-remaining-requests", "0"),
+            ("openai-processing-ms", "12"),
+            ("connection", "close, x-hop"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("set-cookie", "__cf_bm=1"),
+            ("content-length", "10"),
+            ("x-request-id", "req_provider"),
+        ]);
+        to_client(&mut headers);
+        let expected = map(&[
+            ("retry-after", "3"),
+            ("x-ratelimit-remaining-requests", "0"),
+            ("openai-processing-ms", "12"),
+            ("x-tokenweir-provider-request-id", "req_provider"),
+        ]);
+        assert_eq!(headers, expected);
+    }
+}

@@ -1,0 +1,145 @@
+//! The OpenAI API as the gateway serves it.
+
+mod body;
+mod completion;
+mod errors;
+pub mod headers;
+mod models;
+mod request_id;
+
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use hyper::body::Incoming;
+use tokenweir_config::status::Phase;
+use tokenweir_llm::Operation;
+
+use crate::auth::authenticate;
+use crate::meter::Refusal;
+use crate::plan::Caller;
+use crate::relay::GatewayBody;
+use crate::server::{Active, Worker};
+use completion::Head;
+use request_id::request_id;
+
+/// A path that the gateway serves.
+enum Path<'a> {
+    /// A request for tokens.
+    Operation(Operation),
+    /// The list of models.
+    Models,
+    /// One model, by its percent-encoded id.
+    Model(&'a str),
+}
+
+fn path(path: &str) -> Option<Path<'_>> {
+    let below = path.strip_prefix("/v1")?;
+    let operation = [Operation::Chat, Operation::TextCompletion, Operation::Embeddings];
+    if let Some(operation) = operation.into_iter().find(|operation| operation.path() == below) {
+        return Some(Path::Operation(operation));
+    }
+    match below.strip_prefix("/models")? {
+        "" => Some(Path::Models),
+        id => id.strip_prefix('/').filter(|id| !id.is_empty()).map(Path::Model),
+    }
+}
+
+/// Answers one request. Whatever a client sends, there is an answer.
+pub async fn handle(worker: &Worker, active: Active, request: Request<Incoming>) -> Response<GatewayBody> {
+    let received = worker.meter.now();
+    let id = request_id(request.headers());
+    let version = request.version();
+    let mut response = respond(worker, &active, request, &id, received).await;
+    response.headers_mut().insert(headers::X_REQUEST_ID, id);
+    // HTTP/2 has its own word for it, which the connection says.
+    if worker.drain.phase() != Phase::Serving && version < Version::HTTP_2 {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| body.counted(active))
+}
+
+async fn respond(
+    worker: &Worker,
+    active: &Active,
+    request: Request<Incoming>,
+    request_id: &HeaderValue,
+    received: Duration,
+) -> Response<GatewayBody> {
+    if worker.drain.phase() >= Phase::Draining {
+        worker.meter.refused(None, Refusal::Draining);
+        return errors::draining();
+    }
+    let Some(path) = path(request.uri().path()) else {
+        worker.meter.refused(None, Refusal::NotFound);
+        return errors::not_found(request.uri().path());
+    };
+    let (operation, method, method_name) = match path {
+        Path::Operation(operation) => (Some(operation.into()), Method::POST, "POST"),
+        Path::Models | Path::Model(_) => (None, Method::GET, "GET"),
+    };
+    if *request.method() != method {
+        worker.meter.refused(operation, Refusal::NotFound);
+        return errors::method_not_allowed(method_name);
+    }
+    let plan = worker.plan.load_full();
+    let caller: &Caller = match authenticate(&plan.keys, request.headers(), worker.now_unix()) {
+        Ok(caller) => caller,
+        Err(why) => {
+            worker.meter.refused(operation, Refusal::Unauthenticated);
+            return errors::unauthenticated(why);
+        }
+    };
+    match path {
+        Path::Models => models::list(&plan, &caller.tenant),
+        Path::Model(id) => models::one(&plan, &caller.tenant, id),
+        Path::Operation(operation) => {
+            let head = Head {
+                worker,
+                active,
+                plan: &plan,
+                caller,
+                operation,
+                request_id,
+                received,
+            };
+            head.serve(request).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_paths_of_the_api_are_known() {
+        assert!(matches!(
+            path("/v1/chat/completions"),
+            Some(Path::Operation(Operation::Chat))
+        ));
+        assert!(matches!(
+            path("/v1/completions"),
+            Some(Path::Operation(Operation::TextCompletion))
+        ));
+        assert!(matches!(
+            path("/v1/embeddings"),
+            Some(Path::Operation(Operation::Embeddings))
+        ));
+        assert!(matches!(path("/v1/models"), Some(Path::Models)));
+        assert!(matches!(path("/v1/models/org%2Fm"), Some(Path::Model("org%2Fm"))));
+        for other in [
+            "",
+            "/",
+            "/v1",
+            "/v1/",
+            "/v1/models/",
+            "/v1/modelsx",
+            "/chat/completions",
+            "/v1/chat/completions/",
+        ] {
+            assert!(path(other).is_none(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Snapshot to plan.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokenweir_config as config;
+use tokenweir_config::Snapshot;
+use tokenweir_config::keys::{KeyHasher, decode_32};
+
+use super::glob::Glob;
+use super::keys::{Caller, KeyTable};
+use super::provider::Provider;
+use super::route::{Backend, Route, Tenant};
+use super::{Plan, PlanError};
+use crate::admission::{Admission, Candidates, MAX_BACKENDS};
+
+impl Plan {
+    /// Turns a snapshot into a plan that takes over from `previous`.
+    ///
+    /// Live state goes on where its thing is still there: in-flight counts and the queue, connections, and what runs at
+    /// each endpoint. The limits of `previous` move to those of the snapshot as the last step, after all that can fail,
+    /// so that a plan once built is to be served; an error leaves everything as it was.
+    pub fn build(snapshot: &Snapshot, previous: Option<&Self>) -> Result<Self, PlanError> {
+        let providers = providers(snapshot, previous)?;
+        let routes = routes(snapshot, previous, &providers)?;
+        let tenants: BTreeMap<Box<str>, Arc<Tenant>> = snapshot
+            .tenants
+            .iter()
+            .map(|(name, tenant)| {
+                let before = previous.and_then(|p| p.tenants.get(name.as_str()));
+                let made = Tenant::new(name, tenant, tenant_max(snapshot, tenant), before.map(|t| &**t));
+                (name.as_str().into(), Arc::new(made))
+            })
+            .collect();
+        let keys = keys(snapshot, &tenants)?;
+        let (exact, globs) = tables(routes)?;
+
+        for (name, provider) in &snapshot.providers {
+            if let Some(made) = providers.get(name.as_str()) {
+                made.limit.set_max(provider.limits.max_in_flight);
+            }
+        }
+        for (name, tenant) in &snapshot.tenants {
+            if let Some(made) = tenants.get(name.as_str()) {
+                made.limit.set_max(tenant_max(snapshot, tenant));
+            }
+        }
+        let limits = &snapshot.admission;
+        let admission = match previous {
+            Some(previous) => {
+                previous.admission.configure(limits.max_in_flight, &limits.queue);
+                Arc::clone(&previous.admission)
+            }
+            None => Admission::new(limits.max_in_flight, &limits.queue),
+        };
+        Ok(Self {
+            generation: snapshot.generation,
+            ports: snapshot.listeners.iter().map(|listener| listener.port).collect(),
+            access_log: snapshot.telemetry.access_log,
+            keys,
+            admission,
+            exact,
+            globs,
+            tenants,
+            providers,
+        })
+    }
+}
+
+fn tenant_max(snapshot: &Snapshot, tenant: &config::Tenant) -> Option<u32> {
+    tenant
+        .limits
+        .max_in_flight
+        .or(snapshot.admission.per_tenant_max_in_flight)
+}
+
+type Providers = BTreeMap<Box<str>, Arc<Provider>>;
+
+fn providers(snapshot: &Snapshot, previous: Option<&Plan>) -> Result<Providers, PlanError> {
+    let make = |(name, source): (&String, &config::Provider)| {
+        let before = previous.and_then(|plan| plan.providers.get(name.as_str()));
+        let provider = match before {
+            Some(before) if before.source == *source => Arc::clone(before),
+            _ => Arc::new(Provider::new(name, source, before.map(|p| &**p))?),
+        };
+        Ok((name.as_str().into(), provider))
+    };
+    snapshot.providers.iter().map(make).collect()
+}
+
+fn routes(snapshot: &Snapshot, previous: Option<&Plan>, providers: &Providers) -> Result<Vec<Arc<Route>>, PlanError> {
+    // A clock set before 1970 reads as 1970.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let before: HashMap<&str, &Arc<Route>> = previous
+        .iter()
+        .flat_map(|plan| plan.routes())
+        .map(|route| (&*route.name, route))
+        .collect();
+    snapshot
+        .routes
+        .iter()
+        .map(|(name, source)| {
+            let before = before
+                .get(name.as_str())
+                .filter(|route| route.model.as_str() == source.model);
+            let since = before.map_or(now, |route| route.since_unix);
+            route(name, source, since, providers).map(Arc::new)
+        })
+        .collect()
+}
+
+fn route(name: &str, source: &config::Route, since_unix: u64, providers: &Providers) -> Result<Route, PlanError> {
+    let count = source.backends.len();
+    if count == 0 || count > MAX_BACKENDS {
+        return Err(PlanError::Backends {
+            route: name.to_owned(),
+            count,
+        });
+    }
+    let backend = |backend: &config::Backend| {
+        let provider = providers
+            .get(backend.provider.as_str())
+            .ok_or_else(|| PlanError::DanglingProvider {
+                route: name.to_owned(),
+                provider: backend.provider.clone(),
+            })?;
+        // What a provider does not list is sent as it is written: the route says so explicitly.
+        let model = backend
+            .model
+            .as_deref()
+            .map(|model| provider.model(model).unwrap_or(model).into());
+        Ok(Backend {
+            provider: Arc::clone(provider),
+            model,
+        })
+    };
+    let backends: Vec<Backend> = source.backends.iter().map(backend).collect::<Result<_, _>>()?;
+    let weights = source.backends.iter().map(|backend| backend.weight);
+    let candidates = backends
+        .iter()
+        .map(|backend| Arc::clone(&backend.provider.limit))
+        .zip(weights);
+    Ok(Route {
+        name: name.into(),
+        model: Glob::new(&source.model),
+        candidates: Arc::new(Candidates::new(candidates)),
+        fallbacks: source.fallbacks.iter().map(backend).collect::<Result<_, _>>()?,
+        backends,
+        retry: (&source.retry).into(),
+        priority: source.priority,
+        since_unix,
+    })
+}
+
+type Tables = (HashMap<Box<str>, Arc<Route>>, Vec<Arc<Route>>);
+
+fn tables(routes: Vec<Arc<Route>>) -> Result<Tables, PlanError> {
+    let mut by_model: HashMap<Box<str>, Arc<Route>> = HashMap::new();
+    for route in routes {
+        if let Some(first) = by_model.insert(route.model.as_str().into(), Arc::clone(&route)) {
+            return Err(PlanError::SharedModel {
+                first: first.name.to_string(),
+                second: route.name.to_string(),
+                model: route.model.as_str().to_owned(),
+            });
+        }
+    }
+    let (exact, globs): (HashMap<_, _>, HashMap<_, _>) =
+        by_model.into_iter().partition(|(_, route)| route.model.is_exact());
+    let mut globs: Vec<_> = globs.into_values().collect();
+    globs.sort_by(|a, b| {
+        (Reverse(a.model.literal_len()), a.model.as_str()).cmp(&(Reverse(b.model.literal_len()), b.model.as_str()))
+    });
+    Ok((exact, globs))
+}
+
+fn keys(snapshot: &Snapshot, tenants: &BTreeMap<Box<str>, Arc<Tenant>>) -> Result<KeyTable, PlanError> {
+    let hasher = KeyHasher::new(&snapshot.key_hash_key).map_err(|_| PlanError::HashKey)?;
+    let mut callers: HashMap<_, Caller> = HashMap::new();
+    for (name, tenant) in tenants {
+        for key in snapshot
+            .tenants
+            .get(&**name)
+            .into_iter()
+            .flat_map(|source| &source.keys)
+        {
+            let hash = decode_32(&key.hash).map_err(|_| PlanError::KeyHash {
+                tenant: name.to_string(),
+                key: key.name.clone(),
+            })?;
+            let caller = Caller {
+                tenant: Arc::clone(tenant),
+                key: key.name.as_str().into(),
+                expires_unix: key.expires_unix,
+            };
+            match callers.insert(hash, caller) {
+                // One tenant may list a key under two names; the later entry counts.
+                Some(first) if first.tenant.id != tenant.id => {
+                    return Err(PlanError::SharedKey {
+                        first: first.tenant.name.to_string(),
+                        second: name.to_string(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(KeyTable { hasher, callers })
+}

@@ -1,0 +1,142 @@
+//! What the data path serves: a configuration turned into lookup tables, and tied to the live state behind them.
+
+mod build;
+mod cell;
+mod glob;
+mod keys;
+mod models;
+mod provider;
+mod route;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tokenweir_config::ServiceRef;
+
+use crate::admission::Admission;
+pub use cell::PlanCell;
+pub use glob::Glob;
+pub use keys::{Caller, KeyTable};
+pub use models::ModelEntry;
+pub use provider::{Provider, Target, Timeouts, Uris};
+pub use route::{Backend, Retry, Route, Tenant};
+
+/// A configuration in service. Immutable but for the live state that it shares with the plan before it.
+#[derive(Debug)]
+pub struct Plan {
+    /// The generation of the configuration.
+    pub generation: u64,
+    /// TCP ports of the data plane.
+    pub ports: Vec<u16>,
+    /// Write one log line a request.
+    pub access_log: bool,
+    /// Who holds which API key.
+    pub keys: KeyTable,
+    /// Who goes on and who waits.
+    pub admission: Arc<Admission>,
+    exact: HashMap<Box<str>, Arc<Route>>,
+    /// Most specific first.
+    globs: Vec<Arc<Route>>,
+    tenants: BTreeMap<Box<str>, Arc<Tenant>>,
+    providers: BTreeMap<Box<str>, Arc<Provider>>,
+}
+
+/// Why a snapshot cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The key under which API keys are hashed is not one.
+    #[error("the key of the API-key hashes is not 32 bytes of base64")]
+    HashKey,
+    /// A hash is not one.
+    #[error("key {key} of tenant {tenant} does not have a hash of 32 bytes in base64")]
+    KeyHash {
+        /// The tenant.
+        tenant: String,
+        /// The key's name.
+        key: String,
+    },
+    /// Two tenants hold the same API key, so nobody could say whose request it is.
+    #[error("tenants {first} and {second} hold the same API key")]
+    SharedKey {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A provider cannot be called.
+    #[error("provider {provider} cannot be called: {what}")]
+    Provider {
+        /// The provider.
+        provider: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A route points to a provider that is not there.
+    #[error("route {route} names provider {provider}, which the configuration does not have")]
+    DanglingProvider {
+        /// The route.
+        route: String,
+        /// The missing provider.
+        provider: String,
+    },
+    /// A route has no backend, or more than are possible.
+    #[error(
+        "route {route} has {count} backends, from 1 to {} are possible",
+        crate::admission::MAX_BACKENDS
+    )]
+    Backends {
+        /// The route.
+        route: String,
+        /// How many it has.
+        count: usize,
+    },
+    /// Two routes serve the same model name or pattern.
+    #[error("routes {first} and {second} both serve the model {model}")]
+    SharedModel {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+        /// The model.
+        model: String,
+    },
+}
+
+impl Plan {
+    /// The route for a model name that a client asks for: the one of exactly this name, else the most specific pattern
+    /// that fits (most literal characters, then by pattern).
+    pub fn route(&self, model: &str) -> Option<&Arc<Route>> {
+        self.exact
+            .get(model)
+            .or_else(|| self.globs.iter().find(|route| route.model.matches(model)))
+    }
+
+    /// All routes, the exact ones in no order.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.exact.values().chain(&self.globs)
+    }
+
+    /// All tenants by name.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// All providers by name.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// The Services whose endpoints the plan wants to know.
+    pub fn services(&self) -> Vec<ServiceRef> {
+        let mut services: Vec<ServiceRef> = Vec::new();
+        for provider in self.providers.values() {
+            if let Target::Service { service, .. } = &provider.target {
+                services.push(service.clone());
+            }
+        }
+        services
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

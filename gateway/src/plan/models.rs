@@ -1,0 +1,75 @@
+//! The models that a tenant may ask for, by name.
+
+use std::collections::BTreeMap;
+
+use super::route::Tenant;
+use super::{Plan, Route};
+
+/// One model in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelEntry<'a> {
+    /// What a client sends.
+    pub id: &'a str,
+    /// Name of the provider of the first backend that has it.
+    pub owned_by: &'a str,
+    /// Unix time in seconds since when this process knows it.
+    pub since_unix: u64,
+}
+
+impl Plan {
+    /// The models that a tenant may ask for, sorted by name: routes of a plain name, and the models of providers that
+    /// fit a route's pattern.
+    pub fn models(&self, tenant: &Tenant) -> Vec<ModelEntry<'_>> {
+        let mut entries = BTreeMap::new();
+        for route in self.routes() {
+            for entry in named_by(route) {
+                // A pattern lists only what reaches this route, and not another one that is more specific.
+                if tenant.may_use(entry.id) && self.route(entry.id).is_some_and(|r| std::ptr::eq(&**r, &**route)) {
+                    entries.entry(entry.id).or_insert(entry);
+                }
+            }
+        }
+        entries.into_values().collect()
+    }
+
+    /// One model if the tenant may ask for it: listed or reached through a pattern.
+    pub fn model<'a>(&'a self, tenant: &Tenant, id: &'a str) -> Option<ModelEntry<'a>> {
+        if !tenant.may_use(id) {
+            return None;
+        }
+        let route = self.route(id)?;
+        let backend = route.backends.iter().find(|backend| backend.model(id).is_some())?;
+        Some(ModelEntry {
+            id,
+            owned_by: &backend.provider.name,
+            since_unix: route.since_unix,
+        })
+    }
+}
+
+fn named_by(route: &Route) -> Vec<ModelEntry<'_>> {
+    let entry = |id, owned_by| ModelEntry {
+        id,
+        owned_by,
+        since_unix: route.since_unix,
+    };
+    if route.model.is_exact() {
+        let id = route.model.as_str();
+        let owner = route.backends.iter().find(|backend| backend.model(id).is_some());
+        return owner
+            .map(|backend| entry(id, &backend.provider.name))
+            .into_iter()
+            .collect();
+    }
+    // A backend with a model of its own takes any name that fits; there is nothing to list.
+    let passing = route.backends.iter().filter(|backend| backend.model.is_none());
+    passing
+        .flat_map(|backend| {
+            backend
+                .provider
+                .known_models()
+                .map(|id| entry(id, &backend.provider.name))
+        })
+        .filter(|entry| route.model.matches(entry.id))
+        .collect()
+}

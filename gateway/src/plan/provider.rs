@@ -1,0 +1,340 @@
+//! A provider, ready to be called: addresses, credential, timeouts and names prepared once for all requests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Uri, header};
+use tokenweir_config as config;
+use tokenweir_llm::Operation;
+
+use super::PlanError;
+use crate::admission::Limit;
+use crate::upstream::{Balancer, Origin};
+
+/// One `ModelProvider`.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The name as a response header.
+    pub name_header: HeaderValue,
+    /// Where requests go.
+    pub target: Target,
+    /// The header that proves the gateway to the provider, marked as sensitive.
+    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// Requests at a time.
+    pub limit: Arc<Limit>,
+    models: Models,
+    /// What this was made from, to see whether a new configuration changes it.
+    pub(super) source: config::Provider,
+}
+
+/// Where a provider's requests go.
+#[derive(Debug)]
+pub enum Target {
+    /// To one origin.
+    Endpoint {
+        /// Scheme, host and port.
+        origin: Arc<Origin>,
+        /// Request lines.
+        uris: Uris,
+    },
+    /// To the ready endpoints of a Service.
+    Service {
+        /// Which one.
+        service: config::ServiceRef,
+        /// Its endpoints with what runs at each.
+        balancer: Arc<Balancer>,
+        /// Request lines.
+        uris: Uris,
+    },
+}
+
+impl Target {
+    /// The request lines of this target.
+    pub fn uris(&self) -> &Uris {
+        match self {
+            Self::Endpoint { uris, .. } | Self::Service { uris, .. } => uris,
+        }
+    }
+}
+
+/// Request lines of one target, by operation.
+#[derive(Debug)]
+pub struct Uris {
+    /// The value of `host`.
+    pub host: HeaderValue,
+    scheme: Scheme,
+    authority: Authority,
+    paths: [PathAndQuery; 3],
+}
+
+impl Uris {
+    fn new(scheme: Scheme, authority: Authority, prefix: &str) -> Option<Self> {
+        let path = |operation: Operation| PathAndQuery::try_from(format!("{prefix}{}", operation.path())).ok();
+        Some(Self {
+            host: HeaderValue::from_str(authority.as_str()).ok()?,
+            scheme,
+            authority,
+            paths: [
+                path(Operation::Chat)?,
+                path(Operation::TextCompletion)?,
+                path(Operation::Embeddings)?,
+            ],
+        })
+    }
+
+    fn path(&self, operation: Operation) -> &PathAndQuery {
+        &self.paths[match operation {
+            Operation::Chat => 0,
+            Operation::TextCompletion => 1,
+            Operation::Embeddings => 2,
+        }]
+    }
+
+    /// Path alone, for HTTP/1.1, with the client's query.
+    pub fn origin_form(&self, operation: Operation, query: Option<&str>) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.path_and_query = Some(with_query(self.path(operation), query));
+        // A path alone is always a URI.
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+
+    /// The whole URI, for HTTP/2, with the client's query.
+    pub fn absolute_form(&self, operation: Operation, query: Option<&str>) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(with_query(self.path(operation), query));
+        // Scheme, authority and path are all there, which is all that can be wrong with parts that parsed.
+        Uri::from_parts(parts).unwrap_or_default()
+    }
+}
+
+fn with_query(path: &PathAndQuery, query: Option<&str>) -> PathAndQuery {
+    // The query came out of a URI that parsed, so it fits behind a path too.
+    query
+        .and_then(|query| PathAndQuery::try_from(format!("{path}?{query}")).ok())
+        .unwrap_or_else(|| path.clone())
+}
+
+/// How long to wait for what. See [`config::Timeouts`].
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// TCP and TLS handshake.
+    pub connect: Duration,
+    /// To the first byte of the body.
+    pub first_token: Duration,
+    /// Between two chunks of a body.
+    pub idle: Duration,
+    /// The whole request.
+    pub total: Duration,
+}
+
+/// A provider's own names of its models.
+#[derive(Debug)]
+enum Models {
+    /// Any name is passed on.
+    Any,
+    /// These, by name and alias.
+    Known(HashMap<Box<str>, Arc<str>>),
+}
+
+impl Provider {
+    /// Prepares a provider. What is live (limit, connections, what runs at each endpoint) is taken over from `previous`
+    /// where it is still the same thing.
+    pub(super) fn new(name: &str, source: &config::Provider, previous: Option<&Self>) -> Result<Self, PlanError> {
+        let wrong = |what: &'static str| PlanError::Provider {
+            provider: name.to_owned(),
+            what,
+        };
+        let target = match &source.upstream {
+            config::Upstream::Endpoint { url } => endpoint(url, previous).ok_or(wrong("its endpoint is not a URL"))?,
+            config::Upstream::Service(service) => {
+                service_target(service, previous).ok_or(wrong("its Service does not make a URL"))?
+            }
+        };
+        let credential = match &source.credential {
+            None => None,
+            Some(credential) => Some(header_of(credential).ok_or(wrong("its credential does not fit into a header"))?),
+        };
+        let models = if source.models.is_empty() {
+            Models::Any
+        } else {
+            let names = source.models.iter().flat_map(|model| {
+                let name: Arc<str> = model.name.as_str().into();
+                std::iter::once(&model.name)
+                    .chain(&model.aliases)
+                    .map(move |alias| (alias.as_str().into(), name.clone()))
+            });
+            Models::Known(names.collect())
+        };
+        let limit = previous.map_or_else(
+            || Arc::new(Limit::new(source.limits.max_in_flight)),
+            |p| Arc::clone(&p.limit),
+        );
+        Ok(Self {
+            name: previous.map_or_else(|| name.into(), |p| Arc::clone(&p.name)),
+            name_header: HeaderValue::from_str(name).map_err(|_| wrong("its name does not fit into a header"))?,
+            target,
+            credential,
+            timeouts: Timeouts {
+                connect: Duration::from_millis(source.timeouts.connect_ms),
+                first_token: Duration::from_millis(source.timeouts.first_token_ms),
+                idle: Duration::from_millis(source.timeouts.idle_ms),
+                total: Duration::from_millis(source.timeouts.total_ms),
+            },
+            limit,
+            models,
+            source: source.clone(),
+        })
+    }
+
+    /// The provider's own name for a model that is asked for by name or alias; `None` if it does not have it.
+    pub fn model<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
+        match &self.models {
+            Models::Any => Some(asked),
+            Models::Known(names) => names.get(asked).map(|name| &**name),
+        }
+    }
+
+    /// The names and aliases that the provider is known to have, in no order.
+    pub fn known_models(&self) -> impl Iterator<Item = &str> {
+        match &self.models {
+            Models::Any => None,
+            Models::Known(names) => Some(names.keys().map(|name| &**name)),
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
+fn endpoint(url: &str, previous: Option<&Provider>) -> Option<Target> {
+    let uri: Uri = url.parse().ok()?;
+    let origin = Origin::of(&uri)?;
+    let origin = match previous.map(|p| &p.target) {
+        Some(Target::Endpoint { origin: old, .. }) if old.same_place(&origin) => Arc::clone(old),
+        _ => Arc::new(origin),
+    };
+    let authority = uri.authority()?;
+    // What stands before an at sign would be sent to the provider in clear, as part of `host`.
+    if authority.as_str().contains('@') || uri.query().is_some() {
+        return None;
+    }
+    let uris = Uris::new(
+        uri.scheme()?.clone(),
+        authority.clone(),
+        uri.path().trim_end_matches('/'),
+    )?;
+    Some(Target::Endpoint { origin, uris })
+}
+
+fn service_target(service: &config::ServiceRef, previous: Option<&Provider>) -> Option<Target> {
+    let balancer = match previous.map(|p| &p.target) {
+        Some(Target::Service {
+            service: old, balancer, ..
+        }) if (&old.namespace, &old.name, old.port) == (&service.namespace, &service.name, service.port) => {
+            Arc::clone(balancer)
+        }
+        _ => Arc::default(),
+    };
+    let authority = format!("{}.{}:{}", service.name, service.namespace, service.port)
+        .parse()
+        .ok()?;
+    let uris = Uris::new(Scheme::HTTP, authority, &service.path)?;
+    Some(Target::Service {
+        service: service.clone(),
+        balancer,
+        uris,
+    })
+}
+
+fn header_of(credential: &config::Credential) -> Option<(HeaderName, HeaderValue)> {
+    let (name, mut value) = match credential {
+        config::Credential::Bearer(secret) => (
+            header::AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {secret}")).ok()?,
+        ),
+        config::Credential::Header(header) => (header.name.parse().ok()?, HeaderValue::from_str(&header.value).ok()?),
+    };
+    value.set_sensitive(true);
+    Some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(url: &str) -> config::Provider {
+        serde_json::from_value(serde_json::json!({
+            "kind": "OpenAICompatible",
+            "upstream": {"endpoint": {"url": url}},
+            "credential": {"bearer": "s3cret"},
+            "models": [{"name": "gpt-5-2026", "aliases": ["gpt-5"]}],
+            "timeouts": {"connectMs": 1, "firstTokenMs": 2, "idleMs": 3, "totalMs": 4},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn request_lines_carry_the_prefix_of_the_endpoint_and_the_query_of_the_client() {
+        let provider = Provider::new("p", &source("https://api.example.com:8443/openai/v1"), None).unwrap();
+        let uris = provider.target.uris();
+        assert_eq!(uris.origin_form(Operation::Chat, None), "/openai/v1/chat/completions");
+        assert_eq!(
+            uris.absolute_form(Operation::Embeddings, Some("a=b")),
+            "https://api.example.com:8443/openai/v1/embeddings?a=b"
+        );
+        assert_eq!(uris.host, "api.example.com:8443");
+    }
+
+    #[test]
+    fn a_model_is_known_by_name_and_alias_and_no_other() {
+        let provider = Provider::new("p", &source("http://h"), None).unwrap();
+        assert_eq!(provider.model("gpt-5"), Some("gpt-5-2026"));
+        assert_eq!(provider.model("gpt-5-2026"), Some("gpt-5-2026"));
+        assert_eq!(provider.model("gpt-6"), None);
+    }
+
+    #[test]
+    fn the_credential_is_sensitive_and_never_in_debug_output() {
+        let provider = Provider::new("p", &source("http://h"), None).unwrap();
+        let (name, value) = provider.credential.as_ref().unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap()),
+            ("authorization", "Bearer s3cret")
+        );
+        assert!(!format!("{provider:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_refused() {
+        for url in ["", "/v1", "ftp://h/v1", "http://user:pw@h/v1", "http://h/v1?x=y"] {
+            assert!(
+                matches!(Provider::new("p", &source(url), None), Err(PlanError::Provider { .. })),
+                "{url}"
+            );
+        }
+        let mut with_newline = source("http://h");
+        with_newline.credential = Some(config::Credential::Bearer("a\nb".into()));
+        assert!(Provider::new("p", &with_newline, None).is_err());
+    }
+
+    #[test]
+    fn an_unchanged_place_keeps_its_connections_and_its_limit() {
+        let before = Provider::new("p", &source("http://h/v1"), None).unwrap();
+        let after = Provider::new("p", &source("http://h/v2"), Some(&before)).unwrap();
+        let moved = Provider::new("p", &source("http://other/v2"), Some(&before)).unwrap();
+        let origin = |p: &Provider| match &p.target {
+            Target::Endpoint { origin, .. } => Arc::clone(origin),
+            Target::Service { .. } => panic!("an endpoint"),
+        };
+        assert!(Arc::ptr_eq(&origin(&before), &origin(&after)));
+        assert!(!Arc::ptr_eq(&origin(&before), &origin(&moved)));
+        assert!(Arc::ptr_eq(&before.limit, &moved.limit));
+    }
+}

@@ -1,0 +1,184 @@
+use serde_json::{Value, json};
+use tokenweir_config::Snapshot;
+use tokenweir_config::keys::KeyHasher;
+
+use super::*;
+
+const HASH_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+/// A snapshot with two tenants and routes of every form; `change` edits its JSON.
+pub(crate) fn snapshot(change: impl FnOnce(&mut Value)) -> Snapshot {
+    let hash = |key: &str| KeyHasher::new(HASH_KEY).unwrap().hash_base64(key.as_bytes());
+    let retry = json!({"attempts": 2, "baseMs": 10, "maxMs": 50, "on": ["429", "5xx", "connect", "firstTokenTimeout"]});
+    let timeouts = json!({"connectMs": 1000, "firstTokenMs": 2000, "idleMs": 2000, "totalMs": 10_000});
+    let mut value = json!({
+        "format": 1,
+        "generation": 7,
+        "gateway": {"namespace": "llm", "name": "edge"},
+        "listeners": [{"port": 8080}],
+        "admission": {"maxInFlight": 100, "queue": {"maxDepth": 10, "maxWaitMs": 1000, "order": "PriorityFair"}},
+        "providers": {
+            "any": {
+                "kind": "OpenAICompatible",
+                "upstream": {"service": {"namespace": "llm", "name": "vllm", "port": 8000, "path": "/v1"}},
+                "timeouts": timeouts,
+            },
+            "openai": {
+                "kind": "OpenAI",
+                "upstream": {"endpoint": {"url": "https://api.example.com/v1"}},
+                "models": [{"name": "gpt-5-2026", "aliases": ["gpt-5"]}, {"name": "gpt-mini"}, {"name": "embed"}],
+                "timeouts": timeouts,
+            },
+        },
+        "routes": {
+            "large": {"model": "assistant-large", "backends": [{"provider": "openai", "model": "gpt-5", "weight": 1}], "retry": retry},
+            "gpt": {"model": "gpt-*", "backends": [{"provider": "openai", "weight": 1}], "retry": retry},
+            "gpt-mini": {"model": "gpt-m*", "backends": [{"provider": "openai", "weight": 1}], "retry": retry},
+            "rest": {"model": "*", "backends": [{"provider": "any", "weight": 1}], "retry": retry},
+        },
+        "tenants": {
+            "acme": {"keys": [{"name": "ci", "hash": hash("acme-key"), "expiresUnix": 2000}], "allowModels": ["*"]},
+            "globex": {"keys": [{"name": "ci", "hash": hash("globex-key")}], "allowModels": ["gpt-*"]},
+        },
+        "keyHashKey": HASH_KEY,
+    });
+    change(&mut value);
+    serde_json::from_value(value).unwrap()
+}
+
+fn plan(change: impl FnOnce(&mut Value)) -> Plan {
+    Plan::build(&snapshot(change), None).unwrap()
+}
+
+fn unchanged(_: &mut Value) {}
+
+#[test]
+fn an_exact_name_wins_and_then_the_most_specific_pattern() {
+    let plan = plan(unchanged);
+    let route = |model: &str| plan.route(model).map(|route| route.name.to_string());
+    assert_eq!(route("assistant-large").as_deref(), Some("large"));
+    assert_eq!(route("gpt-mini").as_deref(), Some("gpt-mini"));
+    assert_eq!(route("gpt-5").as_deref(), Some("gpt"));
+    assert_eq!(route("llama").as_deref(), Some("rest"));
+}
+
+#[test]
+fn a_key_leads_to_its_tenant_until_it_is_over() {
+    let plan = plan(unchanged);
+    let tenant = |key: &str, now| {
+        plan.keys
+            .find(key.as_bytes(), now)
+            .map(|caller| caller.tenant.name.to_string())
+    };
+    assert_eq!(tenant("acme-key", 1_999).as_deref(), Some("acme"));
+    assert_eq!(tenant("acme-key", 2_000), None);
+    assert_eq!(tenant("globex-key", i64::MAX).as_deref(), Some("globex"));
+    assert_eq!(tenant("other", 0), None);
+    assert_eq!(tenant("", 0), None);
+}
+
+#[test]
+fn a_backend_asks_for_the_providers_own_name_of_the_model() {
+    let plan = plan(unchanged);
+    let model = |asked: &str| plan.route(asked).unwrap().backends[0].model(asked).map(str::to_owned);
+    assert_eq!(model("assistant-large").as_deref(), Some("gpt-5-2026"));
+    assert_eq!(model("gpt-5").as_deref(), Some("gpt-5-2026"));
+    assert_eq!(model("llama").as_deref(), Some("llama"));
+    assert_eq!(model("gpt-9"), None);
+    assert_eq!(plan.route("gpt-9").unwrap().usable("gpt-9"), 0);
+}
+
+#[test]
+fn the_list_of_models_holds_names_and_what_fits_the_patterns_as_far_as_the_tenant_may() {
+    let plan = plan(unchanged);
+    let list = |name: &str| {
+        let tenant = plan.tenants().find(|tenant| &*tenant.name == name).unwrap();
+        plan.models(tenant)
+            .iter()
+            .map(|entry| entry.id.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list("acme"), ["assistant-large", "gpt-5", "gpt-5-2026", "gpt-mini"]);
+    assert_eq!(list("globex"), ["gpt-5", "gpt-5-2026", "gpt-mini"]);
+    let globex = plan.tenants().find(|tenant| &*tenant.name == "globex").unwrap();
+    assert_eq!(plan.model(globex, "gpt-5").unwrap().owned_by, "openai");
+    assert_eq!(plan.model(globex, "assistant-large"), None);
+}
+
+#[test]
+fn live_state_goes_on_and_limits_move_when_the_configuration_changes() {
+    let before = plan(unchanged);
+    let next = snapshot(|v| {
+        v["providers"]["openai"]["limits"] = json!({"maxInFlight": 1});
+        v["tenants"]["acme"]["limits"] = json!({"maxInFlight": 2});
+        v["routes"]["large"]["backends"][0]["model"] = json!("gpt-mini");
+    });
+    let after = Plan::build(&next, Some(&before)).unwrap();
+    assert!(Arc::ptr_eq(&before.admission, &after.admission));
+    assert!(
+        Arc::ptr_eq(&before.providers["any"], &after.providers["any"]),
+        "an unchanged provider is the same"
+    );
+    assert!(Arc::ptr_eq(
+        &before.providers["openai"].limit,
+        &after.providers["openai"].limit
+    ));
+    assert!(Arc::ptr_eq(&before.tenants["acme"].limit, &after.tenants["acme"].limit));
+    assert_eq!(before.tenants["acme"].id, after.tenants["acme"].id);
+    let claim = |plan: &Plan| {
+        let route = plan.route("assistant-large").unwrap();
+        crate::admission::Claim {
+            tenant_id: 1,
+            tenant: Arc::clone(&plan.tenants["acme"].limit),
+            candidates: Arc::clone(&route.candidates),
+            usable: route.usable("assistant-large"),
+            priority: 0,
+        }
+    };
+    let held = after.admission.try_admit(&claim(&before)).unwrap();
+    assert!(
+        after.admission.try_admit(&claim(&after)).is_none(),
+        "the old plan's request counts against the new limit"
+    );
+    drop(held);
+    assert!(after.admission.try_admit(&claim(&after)).is_some());
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_served_changes_nothing() {
+    let before = plan(|v| v["providers"]["openai"]["limits"] = json!({"maxInFlight": 1}));
+    let broken = snapshot(|v| {
+        v["providers"]["openai"]["limits"] = json!({"maxInFlight": 0});
+        v["tenants"]["acme"]["keys"][0]["hash"] = json!("no");
+    });
+    assert!(matches!(
+        Plan::build(&broken, Some(&before)),
+        Err(PlanError::KeyHash { .. })
+    ));
+    assert!(before.providers["openai"].limit.has_room());
+}
+
+#[test]
+fn every_mistake_of_a_snapshot_is_named() {
+    let error = |change: fn(&mut Value)| Plan::build(&snapshot(change), None).unwrap_err().to_string();
+    for (message, change) in [
+        (
+            "API-key hashes",
+            (|v: &mut Value| v["keyHashKey"] = json!("x")) as fn(&mut Value),
+        ),
+        ("same API key", |v| {
+            v["tenants"]["globex"]["keys"] = v["tenants"]["acme"]["keys"].clone();
+        }),
+        ("names provider gone", |v| {
+            v["routes"]["gpt"]["backends"][0]["provider"] = json!("gone")
+        }),
+        ("has 0 backends", |v| v["routes"]["gpt"]["backends"] = json!([])),
+        ("both serve the model *", |v| v["routes"]["gpt"]["model"] = json!("*")),
+        ("provider openai cannot be called", |v| {
+            v["providers"]["openai"]["upstream"] = json!({"endpoint": {"url": "nonsense"}});
+        }),
+    ] {
+        let text = error(change);
+        assert!(text.contains(message), "{text}");
+    }
+}

@@ -1,0 +1,149 @@
+//! What is held for one request until its answer has gone: its permit, its meter and its line in the access log.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use tokenweir_llm::{Operation, Usage};
+use tokio::time::Instant;
+
+use crate::admission::Permit;
+use crate::meter::{CLIENT_CLOSED, RequestMeter, UpstreamErrorKind};
+
+/// A request that was admitted. Dropping it without [`Exchange::end`] says that the client went away.
+#[derive(Debug)]
+pub struct Exchange {
+    meter: Option<RequestMeter>,
+    permit: Option<Permit>,
+    provider: Option<Arc<str>>,
+    log: Option<Box<AccessLog>>,
+}
+
+/// One line of the access log, as far as it is known.
+#[derive(Debug)]
+pub struct AccessLog {
+    /// The request's id.
+    pub request_id: HeaderValue,
+    /// Who asked.
+    pub tenant: Arc<str>,
+    /// With which of the tenant's keys.
+    pub key: Arc<str>,
+    /// Which route served it.
+    pub route: Arc<str>,
+    /// The model that the client asked for.
+    pub model: Box<str>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// When the request came.
+    pub started: Instant,
+    /// Tries at providers.
+    pub tries: u32,
+    /// Tokens, as far as they are known.
+    pub usage: Usage,
+}
+
+impl AccessLog {
+    fn write(&self, provider: Option<&str>, status: u16, error: Option<&str>) {
+        tracing::info!(
+            target: "access",
+            request_id = self.request_id.to_str().unwrap_or_default(),
+            tenant = &*self.tenant,
+            key = &*self.key,
+            route = &*self.route,
+            model = &*self.model,
+            operation = self.operation.name(),
+            stream = self.stream,
+            provider,
+            tries = self.tries,
+            status,
+            error,
+            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            input_tokens = self.usage.prompt_tokens,
+            output_tokens = self.usage.completion_tokens,
+            "request"
+        );
+    }
+}
+
+impl Exchange {
+    /// A request with what it holds.
+    pub fn new(meter: RequestMeter, log: Option<Box<AccessLog>>) -> Self {
+        Self {
+            meter: Some(meter),
+            permit: None,
+            provider: None,
+            log,
+        }
+    }
+
+    /// Holds the permit until the end.
+    pub fn hold(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    /// Says where the request went.
+    pub fn served_by(&mut self, provider: Option<Arc<str>>, tries: u32) {
+        self.provider = provider;
+        if let Some(log) = &mut self.log {
+            log.tries = tries;
+        }
+    }
+
+    /// The request's meter; `None` only after its end.
+    pub fn meter(&self) -> Option<&RequestMeter> {
+        self.meter.as_ref()
+    }
+
+    /// The first byte of the answer's body has come.
+    pub fn first_byte(&self) {
+        if let Some(meter) = &self.meter {
+            meter.first_byte();
+        }
+    }
+
+    /// So many further tokens have passed, by estimate.
+    pub fn stream_tokens(&self, completion: u64) {
+        if let Some(meter) = &self.meter {
+            meter.stream_tokens(completion);
+        }
+    }
+
+    /// The provider's own numbers.
+    pub fn usage(&mut self, usage: Usage) {
+        if let Some(meter) = &self.meter {
+            meter.usage(usage.prompt_tokens, usage.completion_tokens);
+        }
+        if let Some(log) = &mut self.log {
+            log.usage = usage;
+        }
+    }
+
+    /// The provider failed after the first byte of its answer.
+    pub fn upstream_error(&self, kind: UpstreamErrorKind) {
+        if let (Some(meter), Some(provider)) = (&self.meter, &self.provider) {
+            meter.upstream_error(provider, kind);
+        }
+    }
+
+    /// The request has ended. `error` is from a closed list; `None` for success.
+    pub fn end(mut self, status: u16, error: Option<&'static str>) {
+        // The place goes first, so that whoever waits for it does not wait for the bookkeeping.
+        self.permit = None;
+        if let Some(meter) = self.meter.take() {
+            meter.finish(status, error);
+        }
+        if let Some(log) = self.log.take() {
+            log.write(self.provider.as_deref(), status, error);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Only there if nobody called `end`; dropping the meter counts the same.
+        if let Some(log) = self.log.take() {
+            log.write(self.provider.as_deref(), CLIENT_CLOSED, Some("cancelled"));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Providers: connections to them, one try, and the way through retries and fallbacks.
+
+mod attempt;
+mod balance;
+mod connect;
+mod failure;
+mod forward;
+mod place;
+mod pool;
+mod tls;
+
+use std::sync::Arc;
+
+pub use attempt::{Answer, AnswerBody, Outgoing, Rest};
+pub use balance::{Balancer, Outstanding};
+pub use connect::ConnectError;
+pub use failure::{ErrorAnswer, Failure};
+pub use forward::Forwarded;
+pub use place::{Origin, Place};
+pub use pool::{Lease, Pools};
+pub use tls::client_config;
+
+use crate::endpoints::EndpointTable;
+
+/// One worker's way to the providers.
+#[derive(Debug)]
+pub struct Upstreams {
+    /// Its connections.
+    pub pools: Arc<Pools>,
+    /// The addresses behind Services.
+    pub endpoints: Arc<EndpointTable>,
+}

@@ -1,0 +1,232 @@
+//! The connections of one worker, kept for the next request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use parking_lot::Mutex;
+use rustls::ClientConfig;
+use tokio::time::Instant;
+
+use super::connect::{ConnectError, connect};
+use super::place::Place;
+
+/// What is sent to providers.
+pub(super) type UpstreamBody = Full<Bytes>;
+
+/// A connection without a request is kept this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Requests on one HTTP/2 connection before another is opened: what servers commonly allow. Where a server allows fewer,
+/// the rest waits on the connection.
+const HTTP2_STREAMS: usize = 100;
+
+/// The right to send on a connection.
+#[derive(Debug)]
+pub(super) enum Sender {
+    /// One request at a time.
+    Http1(http1::SendRequest<UpstreamBody>),
+    /// Many.
+    Http2(http2::SendRequest<UpstreamBody>),
+}
+
+/// The connections of one worker by place. Only this worker's tasks use them; the lock is never contended and never held
+/// across an await.
+#[derive(Debug)]
+pub struct Pools {
+    tls: Arc<ClientConfig>,
+    places: Mutex<HashMap<u64, Connections>>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    /// The one that was used last is at the end, and taken first: so the others grow old and go.
+    idle: Vec<Idle>,
+    shared: Vec<Arc<Shared>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: http1::SendRequest<UpstreamBody>,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Shared {
+    sender: http2::SendRequest<UpstreamBody>,
+    streams: AtomicUsize,
+    last_used: Mutex<Instant>,
+}
+
+/// A connection that carries one request. Unless it is given back with [`Lease::recycle`], HTTP/1.1 closes with it.
+#[derive(Debug)]
+pub struct Lease {
+    kind: Kind,
+    reused: bool,
+    pools: Arc<Pools>,
+    place: u64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Http1(http1::SendRequest<UpstreamBody>),
+    Http2(Stream),
+}
+
+/// A place on an HTTP/2 connection.
+#[derive(Debug)]
+struct Stream(Arc<Shared>);
+
+impl Stream {
+    fn on(shared: &Arc<Shared>) -> Self {
+        shared.streams.fetch_add(1, Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        *self.0.last_used.lock() = Instant::now();
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Shared {
+    fn takes_one_more(&self) -> bool {
+        let streams = self.streams.load(Relaxed);
+        !self.sender.is_closed() && streams < HTTP2_STREAMS
+    }
+}
+
+impl Pools {
+    /// No connections yet; those to come trust what `tls` trusts.
+    pub fn new(tls: Arc<ClientConfig>) -> Arc<Self> {
+        Arc::new(Self {
+            tls,
+            places: Mutex::default(),
+        })
+    }
+
+    /// A connection to a place: one that is open, else a new one.
+    pub(super) async fn lease(self: &Arc<Self>, place: &Place, timeout: Duration) -> Result<Lease, ConnectError> {
+        match self.take(place.id) {
+            Some(kind) => Ok(Lease {
+                kind,
+                reused: true,
+                pools: Arc::clone(self),
+                place: place.id,
+            }),
+            None => self.lease_new(place, timeout).await,
+        }
+    }
+
+    /// A new connection, whatever is open.
+    pub(super) async fn lease_new(self: &Arc<Self>, place: &Place, timeout: Duration) -> Result<Lease, ConnectError> {
+        let kind = match connect(place, &self.tls, timeout).await? {
+            Sender::Http1(sender) => Kind::Http1(sender),
+            Sender::Http2(sender) => {
+                let shared = Arc::new(Shared {
+                    sender,
+                    streams: AtomicUsize::new(0),
+                    last_used: Mutex::new(Instant::now()),
+                });
+                let stream = Stream::on(&shared);
+                self.places.lock().entry(place.id).or_default().shared.push(shared);
+                Kind::Http2(stream)
+            }
+        };
+        Ok(Lease {
+            kind,
+            reused: false,
+            pools: Arc::clone(self),
+            place: place.id,
+        })
+    }
+
+    fn take(&self, place: u64) -> Option<Kind> {
+        let mut places = self.places.lock();
+        let connections = places.get_mut(&place)?;
+        let free = connections.shared.iter().filter(|shared| shared.takes_one_more());
+        if let Some(shared) = free.min_by_key(|shared| shared.streams.load(Relaxed)) {
+            return Some(Kind::Http2(Stream::on(shared)));
+        }
+        let now = Instant::now();
+        while let Some(idle) = connections.idle.pop() {
+            if now.duration_since(idle.since) < KEEP_ALIVE && !idle.sender.is_closed() {
+                return Some(Kind::Http1(idle.sender));
+            }
+        }
+        None
+    }
+
+    /// Closes what has been idle for too long. To be called every now and then.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        let old = |since: Instant| now.duration_since(since) >= KEEP_ALIVE;
+        self.places.lock().retain(|_, connections| {
+            connections
+                .idle
+                .retain(|idle| !old(idle.since) && !idle.sender.is_closed());
+            connections.shared.retain(|shared| {
+                let unused = shared.streams.load(Relaxed) == 0;
+                !(unused && (old(*shared.last_used.lock()) || shared.sender.is_closed()))
+            });
+            !(connections.idle.is_empty() && connections.shared.is_empty())
+        });
+    }
+}
+
+impl Lease {
+    /// Whether the connection carried requests before, so that it may have been closed in the meantime.
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.kind, Kind::Http2(_))
+    }
+
+    /// Sends the request. An error that carries the request back says that nothing of it was sent.
+    ///
+    /// Dropping the future cancels the request: HTTP/1.1 closes the connection, HTTP/2 resets the stream.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<UpstreamBody>,
+    ) -> Result<Response<Incoming>, Box<TrySendError<Request<UpstreamBody>>>> {
+        match &mut self.kind {
+            Kind::Http1(sender) => {
+                // A connection is given back when its last answer was read, which can be a moment before it is ready. If
+                // it turns out to be closed, sending says so.
+                let _ = sender.ready().await;
+                sender.try_send_request(request).await.map_err(Box::new)
+            }
+            Kind::Http2(stream) => stream
+                .0
+                .sender
+                .clone()
+                .try_send_request(request)
+                .await
+                .map_err(Box::new),
+        }
+    }
+
+    /// Gives the connection back after its answer was read to the end.
+    pub(super) fn recycle(self) {
+        if let Kind::Http1(sender) = self.kind
+            && !sender.is_closed()
+        {
+            let idle = Idle {
+                sender,
+                since: Instant::now(),
+            };
+            self.pools.places.lock().entry(self.place).or_default().idle.push(idle);
+        }
+    }
+}
