@@ -46,6 +46,20 @@ impl EndpointTable {
         }
     }
 
+    /// Whether the addresses of a Service are known, be there any or not.
+    pub fn knows(&self, service: &ServiceRef) -> bool {
+        find(&self.services.load(), service).is_ok()
+    }
+
+    /// Every Service with its addresses.
+    pub fn all(&self) -> Vec<(ServiceRef, Arc<[SocketAddr]>)> {
+        self.services
+            .load()
+            .iter()
+            .map(|entry| (entry.service.clone(), Arc::clone(&entry.ready)))
+            .collect()
+    }
+
     /// Puts the ready addresses of a Service in place of the former ones. Order and repetition do not matter.
     pub fn set(&self, service: &ServiceRef, mut ready: Vec<SocketAddr>) {
         ready.sort_unstable();
@@ -99,9 +113,11 @@ mod tests {
     fn a_service_has_the_addresses_that_were_set_last_whatever_its_path() {
         let table = EndpointTable::new();
         assert!(table.get(&service("vllm", "")).is_empty());
+        assert!(!table.knows(&service("vllm", "")));
         table.set(&service("vllm", "/v1"), vec![addr(2), addr(1), addr(2)]);
         assert_eq!(*table.get(&service("vllm", "")), [addr(1), addr(2)]);
         table.set(&service("vllm", ""), vec![]);
+        assert!(table.knows(&service("vllm", "")));
         assert!(table.get(&service("vllm", "/v1")).is_empty());
     }
 

@@ -14,38 +14,48 @@ use tokenweir_config::ServiceRef;
 use tokio::sync::watch;
 
 use super::EndpointTable;
+use super::saved::SavedEndpoints;
 use super::slices::{PortNames, SERVICE_LABEL, ambiguous, ready, service_of};
 use crate::source::secret::backoff;
 
-/// Keeps `table` in step with the cluster for the Services that `wanted` names, all in `namespace`.
+/// What the follower of endpoints works with.
+pub struct Follow {
+    /// Access to the cluster.
+    pub client: kube::Client,
+    /// Namespace of all Services.
+    pub namespace: String,
+    /// Where the addresses are written.
+    pub table: Arc<EndpointTable>,
+    /// Where they are kept over a restart.
+    pub saved: SavedEndpoints,
+    /// Told after each change of the table.
+    pub learnt: watch::Sender<()>,
+}
+
+/// Keeps the table in step with the cluster for the Services that `wanted` names.
 ///
 /// While the API server is away the last known addresses stay. Returns when `wanted` is closed.
-pub async fn follow(
-    client: kube::Client,
-    namespace: String,
-    table: Arc<EndpointTable>,
-    mut wanted: watch::Receiver<Vec<ServiceRef>>,
-) {
+pub async fn follow(follow: Follow, mut wanted: watch::Receiver<Vec<ServiceRef>>) {
+    let follow = Arc::new(follow);
     loop {
         let services = wanted.borrow_and_update().clone();
-        table.retain(&services);
-        let changed = if services.is_empty() {
-            wanted.changed().await
-        } else {
-            let follower = Follower {
-                slices: Api::namespaced(client.clone(), &namespace),
-                services: Api::namespaced(client.clone(), &namespace),
-                table: Arc::clone(&table),
-                wanted: services,
-                known: BTreeMap::new(),
-                port_names: BTreeMap::new(),
-            };
-            tokio::select! {
-                changed = wanted.changed() => changed,
-                () = follower.run() => Ok(()),
+        follow.table.retain(&services);
+        if services.is_empty() {
+            if wanted.changed().await.is_err() {
+                return;
             }
+            continue;
+        }
+        let follower = Follower {
+            slices: Api::namespaced(follow.client.clone(), &follow.namespace),
+            services: Api::namespaced(follow.client.clone(), &follow.namespace),
+            names: services.iter().map(|service| service.name.clone()).collect(),
+            wanted: services,
+            known: BTreeMap::new(),
+            port_names: BTreeMap::new(),
+            shared: Arc::clone(&follow),
         };
-        if changed.is_err() {
+        if follower.run(&mut wanted).await.is_err() {
             return;
         }
     }
@@ -54,48 +64,68 @@ pub async fn follow(
 struct Follower {
     slices: Api<EndpointSlice>,
     services: Api<Service>,
-    table: Arc<EndpointTable>,
+    /// Names of the Services that the watch covers.
+    names: BTreeSet<String>,
     wanted: Vec<ServiceRef>,
     /// Slices by name.
     known: BTreeMap<String, EndpointSlice>,
     /// Of the Services that had to be asked.
     port_names: BTreeMap<String, PortNames>,
+    shared: Arc<Follow>,
 }
 
 impl Follower {
-    async fn run(mut self) {
-        let names: BTreeSet<&str> = self.wanted.iter().map(|service| service.name.as_str()).collect();
-        let names: Vec<&str> = names.into_iter().collect();
+    /// Watches until a Service is wanted that the watch does not cover; an error if nothing will be wanted any more.
+    async fn run(mut self, wanted: &mut watch::Receiver<Vec<ServiceRef>>) -> Result<(), watch::error::RecvError> {
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let selector = format!("{SERVICE_LABEL} in ({})", names.join(","));
         let config = watcher::Config::default().labels(&selector);
         let mut events = pin!(watcher(self.slices.clone(), config).backoff(backoff()));
         let mut fresh = BTreeMap::new();
+        let mut listed = false;
         let mut reachable = true;
-        while let Some(event) = events.next().await {
+        loop {
+            let event = tokio::select! {
+                changed = wanted.changed() => {
+                    changed?;
+                    self.wanted = wanted.borrow_and_update().clone();
+                    self.shared.table.retain(&self.wanted);
+                    if !self.wanted.iter().all(|service| self.names.contains(&service.name)) {
+                        return Ok(());
+                    }
+                    if listed {
+                        self.publish(None).await;
+                    }
+                    continue;
+                }
+                event = events.next() => event,
+            };
             let service = match event {
-                Ok(Event::Init) => {
+                None => return Ok(()),
+                Some(Ok(Event::Init)) => {
                     fresh.clear();
                     continue;
                 }
-                Ok(Event::InitApply(slice)) => {
+                Some(Ok(Event::InitApply(slice))) => {
                     fresh.insert(slice.metadata.name.clone().unwrap_or_default(), slice);
                     continue;
                 }
-                Ok(Event::InitDone) => {
+                Some(Ok(Event::InitDone)) => {
                     self.known = std::mem::take(&mut fresh);
+                    listed = true;
                     None
                 }
-                Ok(Event::Apply(slice)) => {
+                Some(Ok(Event::Apply(slice))) => {
                     let service = service_of(&slice).map(str::to_owned);
                     self.known
                         .insert(slice.metadata.name.clone().unwrap_or_default(), slice);
                     service
                 }
-                Ok(Event::Delete(slice)) => {
+                Some(Ok(Event::Delete(slice))) => {
                     self.known.remove(slice.metadata.name.as_deref().unwrap_or_default());
                     service_of(&slice).map(str::to_owned)
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     if std::mem::replace(&mut reachable, false) {
                         tracing::warn!(%error, "endpoints cannot be watched, the last known ones stay");
                     }
@@ -142,8 +172,10 @@ impl Follower {
                 ready = addresses.len(),
                 "endpoints"
             );
-            self.table.set(service, addresses);
+            self.shared.table.set(service, addresses);
         }
+        self.shared.learnt.send_replace(());
+        self.shared.saved.store(&self.shared.table).await;
     }
 }
 

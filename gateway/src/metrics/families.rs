@@ -18,7 +18,7 @@ fn labels(series: &SeriesTotals) -> [Label<'_>; 4] {
         ("tenant", &series.tenant),
         ("route", &series.route),
         ("gen_ai_request_model", &series.model),
-        ("gen_ai_operation_name", series.operation.as_str()),
+        ("gen_ai_operation_name", series.operation.name()),
     ]
 }
 
@@ -82,7 +82,7 @@ pub(super) fn requests(encoder: &mut DescriptorEncoder<'_>, totals: &Totals) -> 
         MetricType::Counter,
     )?;
     for ((operation, reason), n) in &totals.refusals {
-        let operation = operation.map_or("none", Operation::as_str);
+        let operation = operation.map_or("none", Operation::name);
         family.counter(&[("gen_ai_operation_name", operation), ("reason", reason.as_str())], *n)?;
     }
     Ok(())

@@ -82,35 +82,32 @@ impl DiskCopy {
     ///
     /// The file holds credentials: nobody but the owner may read it.
     pub fn store(&self, digest: &str, json: &[u8]) -> Result<(), DiskError> {
+        fs::create_dir_all(&self.folder).map_err(|source| DiskError::Io {
+            path: self.folder.clone(),
+            source,
+        })?;
         let path = self.folder.join(FILE);
-        let beside = self.folder.join(format!(".{FILE}.new"));
-        let io = |at: &Path| {
-            let path = at.to_owned();
-            move |source| DiskError::Io { path, source }
-        };
-        fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
-        let mut file = private_file(&beside).map_err(io(&beside))?;
-        file.write_all(digest.as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.write_all(json))
-            .and_then(|()| file.sync_all())
-            .map_err(io(&beside))?;
-        fs::rename(&beside, &path).map_err(io(&path))?;
-        // The new name itself is durable only once the folder is.
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io(&self.folder))
+        write_private(&path, &[digest.as_bytes(), b"\n", json]).map_err(|source| DiskError::Io { path, source })
     }
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+/// Puts a file in place of the one of this name, if any: whole or not at all, and readable by its owner alone.
+pub(crate) fn write_private(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    File::options()
+    let beside = path.with_extension("new");
+    let mut file = File::options()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)
+        .open(&beside)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    // The new name itself is durable only once the folder is.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -165,9 +162,9 @@ mod tests {
         let (_folder, copy) = copy();
         let json = snapshot(1).to_json().unwrap();
         copy.store(&digest_hex(&json), &json).unwrap();
-        fs::write(copy.folder.join(format!(".{FILE}.new")), b"half").unwrap();
+        fs::write(copy.folder.join("snapshot.new"), b"half").unwrap();
         assert_eq!(copy.load().unwrap().unwrap().snapshot.generation, 1);
         copy.store(&digest_hex(&json), &json).unwrap();
-        assert!(!copy.folder.join(format!(".{FILE}.new")).exists());
+        assert!(!copy.folder.join("snapshot.new").exists());
     }
 }

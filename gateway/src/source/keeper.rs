@@ -1,5 +1,6 @@
 //! Takes configurations in, one after the other, and keeps the last good one.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use tokenweir_config::Snapshot;
@@ -15,7 +16,7 @@ use crate::state::State;
 /// What a configuration is put into service on.
 pub trait Target: Send {
     /// Serves the snapshot from now on, or says why that cannot be and goes on as before.
-    fn apply(&mut self, snapshot: &Snapshot) -> Result<(), String>;
+    fn apply(&mut self, snapshot: &Snapshot) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// Decides what is served.
@@ -40,10 +41,15 @@ impl<T: Target> Keeper<T> {
     /// Takes updates in until all sources are gone.
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>) {
         while let Some(update) = updates.recv().await {
-            match update {
-                Update::Offer(offer) => self.offer(*offer).await,
-                Update::Refused(refused) => self.refuse(refused),
-            }
+            self.take(update).await;
+        }
+    }
+
+    /// Takes one update in.
+    pub async fn take(&mut self, update: Update) {
+        match update {
+            Update::Offer(offer) => self.offer(*offer).await,
+            Update::Refused(refused) => self.refuse(refused),
         }
     }
 
@@ -56,7 +62,7 @@ impl<T: Target> Keeper<T> {
             Err(error) => return self.refuse_offer(generation, format!("field adminKey: {error}")),
         };
         if serving.is_none()
-            && let Err(reason) = self.target.apply(&offer.snapshot)
+            && let Err(reason) = self.target.apply(&offer.snapshot).await
         {
             return self.refuse_offer(generation, reason);
         }
@@ -139,7 +145,7 @@ mod tests {
     struct Evens(Arc<Mutex<Vec<u64>>>);
 
     impl Target for Evens {
-        fn apply(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+        async fn apply(&mut self, snapshot: &Snapshot) -> Result<(), String> {
             if !snapshot.generation.is_multiple_of(2) {
                 return Err(format!("generation {} is odd", snapshot.generation));
             }

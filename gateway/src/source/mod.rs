@@ -3,6 +3,7 @@
 //! Each source is a task that sends [`Update`]s; the keeper takes them in, one after the other.
 
 pub mod disk;
+pub mod files;
 pub mod keeper;
 pub mod secret;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt as _;
@@ -128,17 +128,14 @@ pub async fn watch(client: kube::Client, gateway: GatewayRef, updates: mpsc::Sen
 }
 
 async fn fetch(api: &Api<Secret>, index: &Index) -> Result<Vec<u8>, FetchError> {
-    let shards: BTreeMap<String, SecretData> = futures::stream::iter(&index.shard_names)
-        .map(|name| async move {
-            let secret = api
-                .get_opt(name)
-                .await
-                .map_err(|error| FetchError::Api(Box::new(error)))?;
-            Ok::<_, FetchError>((name.clone(), secret.map(data).unwrap_or_default()))
-        })
-        .buffered(4)
-        .try_collect()
-        .await?;
+    let mut shards: BTreeMap<String, SecretData> = BTreeMap::new();
+    for name in &index.shard_names {
+        let secret = api
+            .get_opt(name)
+            .await
+            .map_err(|error| FetchError::Api(Box::new(error)))?;
+        shards.insert(name.clone(), secret.map(data).unwrap_or_default());
+    }
     Ok(index.join(|name| shards.get(name))?)
 }
 

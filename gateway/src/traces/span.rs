@@ -40,7 +40,7 @@ pub(super) fn parent(headers: &HeaderMap) -> Context {
 }
 
 pub(super) fn builder(labels: &RequestLabels, request_id: &str) -> SpanBuilder {
-    let operation = labels.operation.as_str();
+    let operation = labels.operation.name();
     SpanBuilder::from_name(format!("{operation} {}", labels.route))
         .with_kind(SpanKind::Server)
         .with_attributes([
