@@ -1,1 +1,31 @@
-//! tokenweir-sim
+//! A simulated LLM provider.
+//!
+//! It speaks the OpenAI wire (`/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/models`) and Anthropic's
+//! (`/v1/messages`), answers the same request with the same bytes, takes its time as real servers do, and fails on
+//! request. It runs as a program, in a pod, and inside tests:
+//!
+//! ```
+//! # fn main() -> Result<(), tokenweir_sim::StartError> {
+//! let sim = tokenweir_sim::Sim::start(tokenweir_sim::SimConfig::default())?;
+//! assert!(sim.url().starts_with("http://127.0.0.1:"));
+//! assert!(sim.requests().is_empty());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//! - One seed and one request give one answer, identifier included; with [`Behaviour::created`] set, the same bytes.
+//! - Usage is the number of tokens that the answer was made of, and [`tokenweir_llm::tokens::estimate`] of its text.
+//! - With latency zero nothing sleeps; an answer costs a few microseconds.
+
+pub mod behaviour;
+pub mod cli;
+mod config;
+mod net;
+mod state;
+mod wire;
+
+pub use behaviour::{Behaviour, Fault, FaultChain, Latency, OutputTokens};
+pub use config::{ConfigError, SimConfig};
+pub use net::{Sim, SimHandle, StartError};
+pub use state::{RecordedRequest, RequestOutcome, Stats};

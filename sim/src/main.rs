@@ -1,0 +1,7 @@
+//! The program `tokenweir-sim`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tokenweir_sim::cli::main()
+}

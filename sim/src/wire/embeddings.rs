@@ -1,0 +1,141 @@
+//! `POST /v1/embeddings`: deterministic unit vectors, near for texts that share words.
+
+use std::fmt::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::prompt;
+use super::refusal::Refusal;
+use crate::behaviour::{Random, hash};
+
+/// As many inputs as OpenAI takes.
+const MAX_INPUTS: usize = 2048;
+/// More than any model known has; keeps one request from holding gigabytes.
+const MAX_DIMENSIONS: usize = 16_384;
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    input: &'a RawValue,
+    #[serde(default)]
+    dimensions: Option<usize>,
+    #[serde(default)]
+    encoding_format: Option<String>,
+}
+
+/// Answers a request. `model` is a JSON string, quotes included.
+pub(super) fn answer(body: &[u8], model: &str, seed: u64, dimensions: usize, usage: bool) -> Result<Bytes, Refusal> {
+    let wire: Wire<'_> =
+        serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&error.to_string(), None))?;
+    let dimensions = wire.dimensions.unwrap_or(dimensions);
+    if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
+        let message = format!("dimensions must be from 1 to {MAX_DIMENSIONS}, not {dimensions}");
+        return Err(Refusal::bad_request(&message, Some("dimensions")));
+    }
+    let base64 = match wire.encoding_format.as_deref() {
+        None | Some("float") => false,
+        Some("base64") => true,
+        Some(other) => {
+            let message = format!("encoding_format must be \"float\" or \"base64\", not {other:?}");
+            return Err(Refusal::bad_request(&message, Some("encoding_format")));
+        }
+    };
+    let inputs = inputs(wire.input)?;
+    // Writing to a String cannot fail.
+    let mut out = String::from("{\"object\":\"list\",\"data\":[");
+    for (index, input) in inputs.iter().enumerate() {
+        let vector = vector(input.get(), seed ^ hash(0, model.as_bytes()), dimensions);
+        let value = if base64 {
+            let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+            format!("\"{}\"", STANDARD.encode(bytes))
+        } else {
+            // Numbers of a unit vector are finite, so they always serialise.
+            serde_json::to_string(&vector).unwrap_or_default()
+        };
+        out.push_str(if index == 0 { "" } else { "," });
+        let _ = write!(
+            out,
+            "{{\"object\":\"embedding\",\"index\":{index},\"embedding\":{value}}}"
+        );
+    }
+    let _ = write!(out, "],\"model\":{model}");
+    if usage {
+        let tokens = prompt::content(wire.input);
+        let _ = write!(
+            out,
+            ",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}"
+        );
+    }
+    out.push('}');
+    Ok(out.into())
+}
+
+/// One raw value per vector that is asked for.
+fn inputs(input: &RawValue) -> Result<Vec<&RawValue>, Refusal> {
+    let refuse = |message: &str| Refusal::bad_request(message, Some("input"));
+    if input.get().starts_with('"') {
+        return Ok(vec![input]);
+    }
+    let items: Vec<&RawValue> =
+        serde_json::from_str(input.get()).map_err(|_| refuse("input must be a string or an array"))?;
+    match items.first().map(|first| first.get().as_bytes()) {
+        None => Err(refuse("input must not be empty")),
+        // One text as token numbers.
+        Some([b'0'..=b'9', ..]) => Ok(vec![input]),
+        Some([b'"' | b'[', ..]) if items.len() <= MAX_INPUTS => Ok(items),
+        Some([b'"' | b'[', ..]) => Err(refuse("input must have at most 2048 entries")),
+        Some(_) => Err(refuse("input must hold strings or token numbers")),
+    }
+}
+
+/// The sum of one pseudo-random vector a word, and a small one of the whole text, scaled to length 1.
+fn vector(text: &str, seed: u64, dimensions: usize) -> Vec<f32> {
+    let mut sum = vec![0.0_f64; dimensions];
+    let mut add = |bytes: &[u8], weight: f64| {
+        let mut random = Random::new(hash(seed, bytes));
+        for x in &mut sum {
+            *x += weight * (random.unit() * 2.0 - 1.0);
+        }
+    };
+    for word in text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
+        add(word.to_lowercase().as_bytes(), 1.0);
+    }
+    add(text.as_bytes(), 0.05);
+    let length = sum.iter().map(|x| x * x).sum::<f64>().sqrt();
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "embeddings are single precision on the wire"
+    )]
+    let unit = sum.iter().map(|x| (x / length.max(f64::MIN_POSITIVE)) as f32).collect();
+    unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cosine(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(x, y)| x * y).sum()
+    }
+
+    #[test]
+    fn vectors_have_length_one_and_are_near_for_near_texts() {
+        let of = |text: &str| vector(text, 7, 512);
+        let (a, near, far) = (
+            of("\"the red fox runs home\""),
+            of("\"the red fox runs away\""),
+            of("\"budget of last quarter\""),
+        );
+        assert!((cosine(&a, &a) - 1.0).abs() < 1e-5);
+        assert!(cosine(&a, &near) > 0.7, "{}", cosine(&a, &near));
+        assert!(cosine(&a, &far).abs() < 0.2, "{}", cosine(&a, &far));
+        assert_eq!(a, of("\"the red fox runs home\""));
+    }
+}
