@@ -101,16 +101,47 @@ impl KindCluster {
 
 /// The configuration of the cluster: the HPA's period is the one thing that differs from kind's own.
 fn config(hpa_sync_seconds: u64) -> serde_json::Value {
-    let patch = json!({
-        "kind": "ClusterConfiguration",
-        "controllerManager": {
-            "extraArgs": { "horizontal-pod-autoscaler-sync-period": format!("{hpa_sync_seconds}s") },
-        },
-    });
+    let (name, value) = ("horizontal-pod-autoscaler-sync-period", format!("{hpa_sync_seconds}s"));
+    // Which version of kubeadm's configuration is patched depends on the node's Kubernetes; kind passes over the other.
+    let patch = |version: &str, arguments: serde_json::Value| {
+        let patch = json!({
+            "apiVersion": format!("kubeadm.k8s.io/{version}"),
+            "kind": "ClusterConfiguration",
+            "controllerManager": { "extraArgs": arguments },
+        });
+        patch.to_string()
+    };
     json!({
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [{ "role": "control-plane" }],
-        "kubeadmConfigPatches": [patch.to_string()],
+        "kubeadmConfigPatches": [
+            patch("v1beta3", json!({ name: value })),
+            patch("v1beta4", json!([{ "name": name, "value": value }])),
+        ],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_versions_of_the_node_configuration_get_the_period() {
+        let config = config(7);
+        let patches: Vec<serde_json::Value> = config["kubeadmConfigPatches"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|patch| serde_json::from_str(patch.as_str().unwrap()).unwrap())
+            .collect();
+        let arguments = |index: usize| &patches[index]["controllerManager"]["extraArgs"];
+        assert_eq!(patches[0]["apiVersion"], "kubeadm.k8s.io/v1beta3");
+        assert_eq!(*arguments(0), json!({ "horizontal-pod-autoscaler-sync-period": "7s" }));
+        assert_eq!(patches[1]["apiVersion"], "kubeadm.k8s.io/v1beta4");
+        assert_eq!(
+            *arguments(1),
+            json!([{ "name": "horizontal-pod-autoscaler-sync-period", "value": "7s" }])
+        );
+    }
 }

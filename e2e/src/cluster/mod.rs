@@ -285,9 +285,12 @@ async fn named(options: Options, name: String) -> Result<Cluster> {
     })
 }
 
-/// Stops the local cluster and deletes the kind cluster, if there are such, and returns whether there was one. A
-/// cluster that the user named is never touched.
+/// Stops the local cluster, or else deletes the kind cluster, and returns whether there was one. Where the user names a
+/// context nothing is touched: neither that cluster, which is not ours, nor another, which is not meant.
 pub async fn stop(options: &Options) -> Result<bool> {
+    if options.context.is_some() {
+        return Ok(false);
+    }
     let layout = Layout::new(options.folders.cluster())?;
     if local::is_running(&layout)? || layout.root().exists() {
         if !rustix::process::geteuid().is_root() {
