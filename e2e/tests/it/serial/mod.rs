@@ -1,0 +1,6 @@
+//! Tests that disturb the whole cluster and run alone.
+
+mod api_server;
+mod front_door;
+mod programs;
+mod releases;
