@@ -3,7 +3,6 @@
 //! The same schemas, defaults, rules and compiler as in a cluster. What a cluster would refuse, or answer with a
 //! condition, is an error here that says file, line, field and what would be right.
 
-mod check;
 mod keys;
 mod objects;
 mod yaml;
@@ -20,7 +19,8 @@ pub use keys::{KeyStore, KeyStoreError};
 
 use crate::api::LLMGateway;
 use crate::compile::{Inputs, Keys, Kind, Secrets, compile};
-use objects::{Found, Objects, Schemas, Source};
+use crate::schema::{self, Schemas};
+use objects::{Found, Objects, Source};
 
 /// A mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,7 +157,7 @@ pub fn load_dir(options: &LoadOptions<'_>, keys: &KeyStore) -> Result<Loaded, Ve
             Kind::Tenant => source(&objects.tenants, &gateway.namespace, &verdict.name),
         };
         let problems = verdict.problems.iter().zip(source.into_iter().cycle());
-        errors.extend(problems.map(|(p, source)| source.error(&yaml::Path::parse(&p.field), p.message.clone())));
+        errors.extend(problems.map(|(p, source)| source.error(&schema::Path::parse(&p.field), p.message.clone())));
     }
     if !errors.is_empty() {
         errors.sort();

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::core::cel::{CompiledSchema, Validator, apply_defaults, compile_schema};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::check::{check, closest};
-use super::yaml::{Node, Path, Tree};
+use super::yaml::{Node, Tree};
 use super::{FileError, Note};
 use crate::api::{GROUP, LLMGateway, ModelProvider, ModelRoute, ScalingPolicy, Tenant, VERSION};
-use crate::schema::{SchemaError, definitions, open_api_schema};
+use crate::schema::{Path, Schemas, closest};
 
 /// An object that was read, and where it stands.
 #[derive(Debug)]
@@ -58,33 +56,6 @@ pub(super) struct Objects {
     seen: BTreeMap<(String, String, String), (PathBuf, u64)>,
 }
 
-/// The schemas, prepared.
-pub(super) struct Schemas {
-    by_kind: BTreeMap<String, (Value, CompiledSchema)>,
-    validator: Validator,
-}
-
-impl Schemas {
-    pub fn new() -> Result<Self, SchemaError> {
-        let mut by_kind = BTreeMap::new();
-        for definition in definitions()? {
-            let mut schema = open_api_schema(&definition)?;
-            if let Some(root) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-                // The API server checks these by itself; rules read the name.
-                root.insert("apiVersion".to_owned(), json!({"type": "string"}));
-                root.insert("kind".to_owned(), json!({"type": "string"}));
-                root.insert("metadata".to_owned(), json!({"type": "object"}));
-            }
-            let compiled = compile_schema(&schema);
-            by_kind.insert(definition.spec.names.kind, (schema, compiled));
-        }
-        Ok(Self {
-            by_kind,
-            validator: Validator::new(),
-        })
-    }
-}
-
 impl Objects {
     /// Takes in one document.
     pub fn add(&mut self, schemas: &Schemas, file: &FilePath, node: Node) {
@@ -101,7 +72,7 @@ impl Objects {
         match (api_version.as_str(), kind.as_str()) {
             ("v1", "List") => self.add_list(schemas, &source),
             ("v1", "Secret") => self.add_secret(source),
-            _ if api_version.starts_with("tokenweir.dev/") || schemas.by_kind.contains_key(&kind) => {
+            _ if api_version.starts_with("tokenweir.dev/") || schemas.kinds().any(|known| known == kind) => {
                 self.add_ours(schemas, source, &api_version, &kind);
             }
             _ => self.notes.push(Note {
@@ -140,13 +111,13 @@ impl Objects {
 
     fn add_ours(&mut self, schemas: &Schemas, source: Source, api_version: &str, kind: &str) {
         let expected = format!("{GROUP}/{VERSION}");
-        let Some((schema, compiled)) = schemas.by_kind.get(kind) else {
-            let hint = closest(kind, schemas.by_kind.keys().map(String::as_str));
-            let known: Vec<&str> = schemas.by_kind.keys().map(String::as_str).collect();
+        if !schemas.kinds().any(|known| known == kind) {
+            let hint = closest(kind, schemas.kinds());
+            let known: Vec<&str> = schemas.kinds().collect();
             let message = format!("{expected} has no kind {kind:?}{hint}; there are {}", known.join(", "));
             self.errors.push(source.error(&Path::default().key("kind"), message));
             return;
-        };
+        }
         if api_version != expected {
             let message = format!("{kind} is not known as {api_version}; write {expected}");
             self.errors
@@ -161,25 +132,15 @@ impl Objects {
             // What a cluster reported is no configuration.
             object.remove("status");
         }
-        let mistakes = check(schema, &value);
-        if !mistakes.is_empty() {
-            // As in a cluster, rules are looked at only once the structure is right.
-            self.errors
-                .extend(mistakes.into_iter().map(|m| source.error(&m.path, m.message)));
-            return;
-        }
-        let value = apply_defaults(schema, &value);
-        if let Err(errors) = schemas.validator.validate_compiled(compiled, &value, None) {
-            for error in errors {
-                let path = if error.field_path.is_empty() {
-                    "metadata.name"
-                } else {
-                    &error.field_path
-                };
-                self.errors.push(source.error(&Path::parse(path), error.message));
+        let value = match schemas.validate(kind, &value) {
+            Some(Ok(value)) => value,
+            Some(Err(mistakes)) => {
+                self.errors
+                    .extend(mistakes.into_iter().map(|m| source.error(&m.path, m.message)));
+                return;
             }
-            return;
-        }
+            None => return,
+        };
         macro_rules! keep {
             ($list:ident) => {
                 if let Some(object) = self.typed(&source, value) {

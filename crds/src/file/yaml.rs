@@ -7,63 +7,13 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use serde_saphyr::Spanned;
 
+use crate::schema::{Path, Step};
+
 /// A place in a file, counted from 1. Line 0: not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub line: u64,
     pub column: u64,
-}
-
-/// One step into a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// A way into a document. Prints as `spec.backends[0].weight`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Path(pub Vec<Step>);
-
-impl Path {
-    pub(crate) fn key(&self, key: &str) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(Step::Key(key.to_owned()));
-        Self(steps)
-    }
-
-    pub(crate) fn index(&self, index: usize) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(Step::Index(index));
-        Self(steps)
-    }
-
-    /// Reads what [`Path`] prints. Keys with dots or brackets do not occur where rules and the compiler point.
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut steps = Vec::new();
-        for part in text.split('.').filter(|part| !part.is_empty()) {
-            let mut pieces = part.split('[');
-            if let Some(key) = pieces.next().filter(|key| !key.is_empty()) {
-                steps.push(Step::Key(key.to_owned()));
-            }
-            let indices = pieces.filter_map(|piece| piece.strip_suffix(']')?.parse().ok());
-            steps.extend(indices.map(Step::Index));
-        }
-        Self(steps)
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Key(key) if position == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Index(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A node and its place.
@@ -309,12 +259,5 @@ c: {d: \"1\", e: 0.5, f: true}
         assert!(!error.message.contains('\n'), "{error:?}");
         let error = documents("a: 1\na: 2\n").unwrap_err();
         assert_eq!(error.place.line, 2, "{error:?}");
-    }
-
-    #[test]
-    fn paths_print_as_they_are_read() {
-        for text in ["spec.backends[0].weight", "a", "a[1][2].b", ""] {
-            assert_eq!(Path::parse(text).to_string(), text);
-        }
     }
 }

@@ -1,13 +1,23 @@
-//! The definitions of the kinds as they are installed: what `kube` derives, brought into the form that serves users best.
+//! The definitions of the kinds as they are installed, and their verdict on objects.
+//!
+//! What `kube` derives is brought into the form that serves users best:
 //!
 //! - An explicit null means "absent": without `nullable` the API server drops it and applies the default, instead of
 //!   refusing a null in an enum.
 //! - Number formats are those that the API server knows.
 //! - Descriptions are one paragraph; those of embedded Kubernetes types are cut to their first sentence.
 
+mod check;
+mod path;
+mod validate;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value};
+
+pub(crate) use check::closest;
+pub use path::{Path, Step};
+pub use validate::{Mistake, Schemas};
 
 use crate::api::{LLMGateway, ModelProvider, ModelRoute, ScalingPolicy, Tenant};
 

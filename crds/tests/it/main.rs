@@ -1,4 +1,11 @@
 //! Integration tests of the API crate; one binary, so that they link once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy knows tests by #[test]; the helpers here are part of tests too"
+)]
 
 mod files;
+mod fixtures;
 mod schema;

@@ -5,17 +5,10 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::yaml::Path;
-
-/// A mistake and the field that has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    pub path: Path,
-    pub message: String,
-}
+use super::{Mistake, Path};
 
 /// Every way in which a value differs from its schema. Unknown fields are mistakes.
-pub(crate) fn check(schema: &Value, value: &Value) -> Vec<Mistake> {
+pub(super) fn check(schema: &Value, value: &Value) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     node(schema, value, &Path::default(), &mut mistakes);
     mistakes
@@ -23,10 +16,7 @@ pub(crate) fn check(schema: &Value, value: &Value) -> Vec<Mistake> {
 
 fn node(schema: &Value, value: &Value, path: &Path, mistakes: &mut Vec<Mistake>) {
     let mut say = |message: String| {
-        mistakes.push(Mistake {
-            path: path.clone(),
-            message,
-        });
+        mistakes.push(mistake(path.clone(), message));
     };
     if let Some(message) = wrong_type(schema, value) {
         say(message);
@@ -46,6 +36,14 @@ fn node(schema: &Value, value: &Value, path: &Path, mistakes: &mut Vec<Mistake>)
         Value::String(text) => string(schema, text, &mut say),
         Value::Number(_) => number(schema, value, &mut say),
         Value::Null | Value::Bool(_) => {}
+    }
+}
+
+fn mistake(path: Path, message: String) -> Mistake {
+    Mistake {
+        path,
+        message,
+        rule: None,
     }
 }
 
@@ -82,14 +80,14 @@ fn fields(schema: &Value, object: &Map<String, Value>, path: &Path, mistakes: &m
             Some(schema) => node(schema, value, &child, mistakes),
             // The root's metadata has no properties in a definition.
             None if properties.is_empty() => {}
-            None => mistakes.push(Mistake {
-                path: child,
-                message: format!(
+            None => mistakes.push(mistake(
+                child,
+                format!(
                     "unknown field {key:?}{}; known are {}",
                     closest(key, properties.keys().map(String::as_str)),
                     properties.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
                 ),
-            }),
+            )),
         }
     }
     for name in schema
@@ -100,10 +98,7 @@ fn fields(schema: &Value, object: &Map<String, Value>, path: &Path, mistakes: &m
         .filter_map(Value::as_str)
     {
         if !object.contains_key(name) {
-            mistakes.push(Mistake {
-                path: path.key(name),
-                message: format!("the field {name:?} is missing"),
-            });
+            mistakes.push(mistake(path.key(name), format!("the field {name:?} is missing")));
         }
     }
     let count = object.len();
@@ -112,10 +107,10 @@ fn fields(schema: &Value, object: &Map<String, Value>, path: &Path, mistakes: &m
         "maxProperties",
         |most| count as u64 > most,
         |most| {
-            mistakes.push(Mistake {
-                path: path.clone(),
-                message: format!("{count} entries are more than the {most} allowed"),
-            });
+            mistakes.push(mistake(
+                path.clone(),
+                format!("{count} entries are more than the {most} allowed"),
+            ));
         },
     );
 }
@@ -127,10 +122,10 @@ fn list(schema: &Value, items: &[Value], path: &Path, mistakes: &mut Vec<Mistake
         "minItems",
         |least| (count as u64) < least,
         |least| {
-            mistakes.push(Mistake {
-                path: path.clone(),
-                message: format!("the list has {count} entries; it needs at least {least}"),
-            });
+            mistakes.push(mistake(
+                path.clone(),
+                format!("the list has {count} entries; it needs at least {least}"),
+            ));
         },
     );
     bound(
@@ -138,10 +133,10 @@ fn list(schema: &Value, items: &[Value], path: &Path, mistakes: &mut Vec<Mistake
         "maxItems",
         |most| count as u64 > most,
         |most| {
-            mistakes.push(Mistake {
-                path: path.clone(),
-                message: format!("the list has {count} entries; at most {most} are allowed"),
-            });
+            mistakes.push(mistake(
+                path.clone(),
+                format!("the list has {count} entries; at most {most} are allowed"),
+            ));
         },
     );
     if let Some(schema) = schema.get("items") {
@@ -184,10 +179,7 @@ fn duplicates(items: impl Iterator<Item = Option<Value>>, path: &Path, keys: &st
             } else {
                 format!("{keys} {item}")
             };
-            mistakes.push(Mistake {
-                path: path.index(index),
-                message: format!("{what} stands twice in the list"),
-            });
+            mistakes.push(mistake(path.index(index), format!("{what} stands twice in the list")));
         } else {
             seen.push(item);
         }
