@@ -65,12 +65,38 @@ impl Objects {
 
     /// Applies one object by server-side apply, taking over fields that others set. Unknown fields are an error.
     pub async fn apply(&self, object: &DynamicObject) -> Result<DynamicObject> {
-        self.apply_with(object, false).await
+        let objects = self.api_of(object).await?;
+        let parameters = PatchParams {
+            force: true,
+            field_manager: Some(self.manager.clone()),
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::default()
+        };
+        objects
+            .patch(name_of(object)?, &parameters, &Patch::Apply(object))
+            .await
+            .map_err(api(format!("apply {}", describe(object))))
     }
 
-    /// What [`Objects::apply`] would answer, without a change.
-    pub async fn dry_run(&self, object: &DynamicObject) -> Result<DynamicObject> {
-        self.apply_with(object, true).await
+    /// Asks the API server whether it would take a new object. Unknown fields are an error.
+    pub async fn would_create(&self, object: &DynamicObject) -> Result<DynamicObject> {
+        let objects = self.api_of(object).await?;
+        let action = format!("create {}", describe(object));
+        let path = format!(
+            "{}?dryRun=All&fieldValidation=Strict&fieldManager={}",
+            objects.resource_url(),
+            self.manager
+        );
+        let unsent = |reason: String| HarnessError::Manifest {
+            origin: describe(object),
+            reason,
+        };
+        let body = serde_json::to_vec(object).map_err(|e| unsent(e.to_string()))?;
+        let request = http::Request::post(path)
+            .header("content-type", "application/json")
+            .body(body)
+            .map_err(|e| unsent(e.to_string()))?;
+        self.client.request(request).await.map_err(api(action))
     }
 
     /// Applies objects in their order.
@@ -187,20 +213,6 @@ impl Objects {
             object.metadata.namespace.as_deref().unwrap_or("default"),
         )
         .await
-    }
-
-    async fn apply_with(&self, object: &DynamicObject, dry_run: bool) -> Result<DynamicObject> {
-        let objects = self.api_of(object).await?;
-        let parameters = PatchParams {
-            dry_run,
-            force: true,
-            field_manager: Some(self.manager.clone()),
-            field_validation: Some(ValidationDirective::Strict),
-        };
-        objects
-            .patch(name_of(object)?, &parameters, &Patch::Apply(object))
-            .await
-            .map_err(api(format!("apply {}", describe(object))))
     }
 
     async fn kind(&self, types: &TypeMeta) -> Result<(ApiResource, Scope)> {

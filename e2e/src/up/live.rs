@@ -38,7 +38,7 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     fn default() -> Self {
         Self {
-            clients: 32,
+            clients: 64,
             limit: LONGEST,
         }
     }

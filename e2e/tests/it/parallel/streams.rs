@@ -26,21 +26,17 @@ async fn recorded(world: &World) -> Result<Vec<Value>, HarnessError> {
         .call("GET", "/sim/requests", None)
         .await
         .expect("the simulator tells what it recorded");
-    Ok(answer
-        .as_array()
-        .or_else(|| answer["requests"].as_array())
-        .cloned()
-        .unwrap_or_default())
+    Ok(answer.as_array().cloned().unwrap_or_default())
 }
 
-/// A field of the newest recorded request.
-async fn newest(world: &World, field: &str) -> Result<String, HarnessError> {
+/// The newest request that the gateway sent: the hash of its key, and the model it asked for.
+async fn newest(world: &World) -> Result<(String, String), HarnessError> {
     let requests = recorded(world).await?;
-    let value = requests
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(requests
         .last()
-        .map(|request| request[field].clone())
-        .unwrap_or_default();
-    Ok(value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
+        .map(|request| (text(request.get("keyHash")), text(request.pointer("/body/model"))))
+        .unwrap_or_default())
 }
 
 #[test]
@@ -51,14 +47,13 @@ fn a_rotated_provider_key_and_a_changed_route_reach_the_pods_without_a_restart()
         let client = running.client(Connections::PerRequest);
         let chat = Chat::new(MODEL, 5);
         client.complete(&chat).await.unwrap();
-        let (first_key, first_model) = (newest(&world, "keyHash").await?, newest(&world, "model").await?);
+        let (first_key, first_model) = newest(&world).await?;
         assert_eq!(first_model, "sim-small");
         world.apply(NEW_KEY).await?;
         world.apply(&stack::route("sim-large")).await?;
         wait::poll("the new key and model at the provider", SOON, || async {
             client.complete(&chat).await.map_err(|failure| failure.to_string())?;
-            let key = newest(&world, "keyHash").await.map_err(|e| e.chain())?;
-            let model = newest(&world, "model").await.map_err(|e| e.chain())?;
+            let (key, model) = newest(&world).await.map_err(|e| e.chain())?;
             if key != first_key && model == "sim-large" {
                 Ok(())
             } else {
@@ -112,7 +107,7 @@ fn fifty_streams_survive_a_route_change_a_key_rotation_and_a_rollout() {
         world.apply(&stack::route("sim-large")).await?;
         world.apply(NEW_KEY).await?;
         wait::poll("the changed route to be served", SOON, || async {
-            let model = newest(&world, "model").await.map_err(|e| e.chain())?;
+            let (_, model) = newest(&world).await.map_err(|e| e.chain())?;
             if model == "sim-large" { Ok(()) } else { Err(model) }
         })
         .await?;
