@@ -221,16 +221,16 @@ async fn decide(options: &Options, layout: &Layout) -> Result<Choice> {
     })
 }
 
-/// kubectl and helm, built if need be.
-async fn tools(options: &Options) -> Result<(PathBuf, PathBuf)> {
-    let kubernetes = ensure_module(Module::Kubernetes, &options.folders, &options.progress).await?;
+/// kubectl, which the local cluster has with the rest of Kubernetes, and helm; built if need be.
+async fn tools(options: &Options, kubectl: Module) -> Result<(PathBuf, PathBuf)> {
+    let kubernetes = ensure_module(kubectl, &options.folders, &options.progress).await?;
     let helm = ensure_module(Module::Helm, &options.folders, &options.progress).await?;
     Ok((kubernetes.join("kubectl"), helm.join("helm")))
 }
 
 async fn started_locally(options: Options, layout: Layout) -> Result<Cluster> {
     let started = local::up(&options, &layout).await?;
-    let (kubectl, helm) = tools(&options).await?;
+    let (kubectl, helm) = tools(&options, Module::Kubernetes).await?;
     Ok(Cluster {
         kubeconfig: layout.kubeconfig(),
         hpa_sync: local::hpa_sync_seconds(&layout)?.map(Duration::from_secs),
@@ -244,7 +244,7 @@ async fn started_locally(options: Options, layout: Layout) -> Result<Cluster> {
 
 async fn in_kind(options: Options, engine: Engine) -> Result<Cluster> {
     let kind = kind_cluster(&options, engine).await?;
-    let (kubectl, helm) = tools(&options).await?;
+    let (kubectl, helm) = tools(&options, Module::Kubectl).await?;
     let kubeconfig = options.folders.state.join("kind.kubeconfig");
     let seconds = options.hpa_sync.as_secs().max(1);
     let started = kind.up(&kubeconfig, seconds, &options.progress).await?;
@@ -266,7 +266,7 @@ async fn kind_cluster(options: &Options, engine: Engine) -> Result<KindCluster> 
 }
 
 async fn named(options: Options, name: String) -> Result<Cluster> {
-    let (kubectl, helm) = tools(&options).await?;
+    let (kubectl, helm) = tools(&options, Module::Kubectl).await?;
     let mut view = Command::new(&kubectl);
     view.args(["config", "view", "--raw", "--minify", "--flatten", "--context", &name]);
     let kubeconfig = options.folders.state.join("context.kubeconfig");

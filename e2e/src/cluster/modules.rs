@@ -12,11 +12,21 @@ use super::hash::Hasher;
 use super::lock::FileLock;
 use super::progress::Progress;
 
+/// The module that holds the programs of Kubernetes.
+const KUBERNETES: &str = "k8s.io/kubernetes";
+/// Where they keep their version.
+const KUBERNETES_STAMPS: [&str; 2] = [
+    "k8s.io/component-base/version.gitVersion",
+    "k8s.io/client-go/pkg/version.gitVersion",
+];
+
 /// One wrapper module: a `go.mod` that names a version, and what is built from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Module {
     /// API server, controller manager, scheduler, kubelet, kube-proxy, kubectl.
     Kubernetes,
+    /// kubectl alone, for a cluster that brings its own Kubernetes.
+    Kubectl,
     /// The store.
     Etcd,
     /// The package manager the chart is installed with.
@@ -31,8 +41,10 @@ pub enum Module {
 
 /// What a module is made of.
 struct Recipe {
-    /// The folder below `tools/kube-parts`, also the name in the cache.
+    /// The name in the cache.
     name: &'static str,
+    /// The folder below `tools/kube-parts`.
+    folder: &'static str,
     /// The Go module whose required version is the version of the build.
     module: &'static str,
     /// The packages that become executables.
@@ -46,7 +58,8 @@ impl Module {
         match self {
             Self::Kubernetes => Recipe {
                 name: "kubernetes",
-                module: "k8s.io/kubernetes",
+                folder: "kubernetes",
+                module: KUBERNETES,
                 packages: &[
                     "k8s.io/kubernetes/cmd/kube-apiserver",
                     "k8s.io/kubernetes/cmd/kube-controller-manager",
@@ -55,37 +68,46 @@ impl Module {
                     "k8s.io/kubernetes/cmd/kubectl",
                     "k8s.io/kubernetes/cmd/kubelet",
                 ],
-                stamps: &[
-                    "k8s.io/component-base/version.gitVersion",
-                    "k8s.io/client-go/pkg/version.gitVersion",
-                ],
+                stamps: &KUBERNETES_STAMPS,
+            },
+            Self::Kubectl => Recipe {
+                name: "kubectl",
+                folder: "kubernetes",
+                module: KUBERNETES,
+                packages: &["k8s.io/kubernetes/cmd/kubectl"],
+                stamps: &KUBERNETES_STAMPS,
             },
             Self::Etcd => Recipe {
                 name: "etcd",
+                folder: "etcd",
                 module: "go.etcd.io/etcd/server/v3",
                 packages: &["go.etcd.io/etcd/server/v3"],
                 stamps: &[],
             },
             Self::Helm => Recipe {
                 name: "helm",
+                folder: "helm",
                 module: "helm.sh/helm/v4",
                 packages: &["helm.sh/helm/v4/cmd/helm"],
                 stamps: &["helm.sh/helm/v4/internal/version.version"],
             },
             Self::CoreDns => Recipe {
                 name: "coredns",
+                folder: "coredns",
                 module: "github.com/coredns/coredns",
                 packages: &["github.com/coredns/coredns"],
                 stamps: &[],
             },
             Self::MetricsServer => Recipe {
                 name: "metrics-server",
+                folder: "metrics-server",
                 module: "sigs.k8s.io/metrics-server",
                 packages: &["sigs.k8s.io/metrics-server/cmd/metrics-server"],
                 stamps: &["k8s.io/client-go/pkg/version.gitVersion"],
             },
             Self::Kind => Recipe {
                 name: "kind",
+                folder: "kind",
                 module: "sigs.k8s.io/kind",
                 packages: &["sigs.k8s.io/kind"],
                 stamps: &[],
@@ -93,7 +115,7 @@ impl Module {
         }
     }
 
-    /// The name of the module's folder below `tools/kube-parts`.
+    /// The name of the module's builds in the cache.
     pub fn name(self) -> &'static str {
         self.recipe().name
     }
@@ -111,7 +133,7 @@ struct Build {
 impl Build {
     fn plan(module: Module, folders: &Folders) -> Result<Self> {
         let recipe = module.recipe();
-        let source = folders.source.join("tools/kube-parts").join(recipe.name);
+        let source = folders.source.join("tools/kube-parts").join(recipe.folder);
         let read = |name: &str| {
             let path = source.join(name);
             std::fs::read_to_string(&path).map_err(file("read", &path))
@@ -215,7 +237,7 @@ async fn run(build: &Build, parent: &Path, progress: &Progress) -> Result<()> {
 fn arguments(recipe: &Recipe, version: &str) -> Vec<String> {
     let mut flags = vec!["-s -w".to_owned()];
     flags.extend(recipe.stamps.iter().map(|stamp| format!("-X {stamp}={version}")));
-    if recipe.name == "kubernetes" {
+    if recipe.module == KUBERNETES {
         // Helm and kubectl compare these two with numbers.
         let mut numbers = version.trim_start_matches('v').split('.');
         for stamp in ["gitMajor", "gitMinor"] {
@@ -283,6 +305,7 @@ mod tests {
         let folders = Folders::from_lookup(|_| Some("/nowhere".to_owned()));
         let modules = [
             Module::Kubernetes,
+            Module::Kubectl,
             Module::Etcd,
             Module::Helm,
             Module::CoreDns,

@@ -26,7 +26,8 @@ pub(crate) async fn down(layout: &Layout, progress: &Progress) -> Result<bool> {
     if !layout.root().exists() {
         return Ok(false);
     }
-    let held = FileLock::acquire(&lock, || {
+    // The lock file itself stays: whoever waits for it would otherwise hold a lock that nobody else can see.
+    let _held = FileLock::acquire(&lock, || {
         progress.step("waiting for another start or stop of the cluster");
     })
     .await?;
@@ -36,8 +37,6 @@ pub(crate) async fn down(layout: &Layout, progress: &Progress) -> Result<bool> {
         end_pods(layout, progress).await;
     }
     clean(layout).await?;
-    std::fs::remove_file(&lock).map_err(file("remove", &lock))?;
-    drop(held);
     if existed {
         progress.step("the local cluster is stopped");
     }
