@@ -22,7 +22,7 @@ use crate::cluster::process::{log_tail, write_atomic};
 use crate::cluster::wait::until;
 use crate::cluster::{Options, addons, command, kubeconfig};
 
-/// Brings the cluster up and returns whether anything had to be started.
+/// Brings the cluster up and returns whether nothing of it ran before.
 pub(crate) async fn up(options: &Options, layout: &Layout) -> Result<bool> {
     let progress = &options.progress;
     let lock = layout.lock();
@@ -33,6 +33,7 @@ pub(crate) async fn up(options: &Options, layout: &Layout) -> Result<bool> {
         progress.step("waiting for another start or stop of the cluster");
     })
     .await?;
+    let found = super::is_running(layout)?;
     let settings = match Settings::load(layout)? {
         Some(found) if found.boot == boot_id()? => found,
         Some(_) => {
@@ -50,7 +51,11 @@ pub(crate) async fn up(options: &Options, layout: &Layout) -> Result<bool> {
         wait_ready(layout).await?;
         return Ok(false);
     }
-    progress.step("starting the local cluster");
+    progress.step(if found {
+        "starting the missing parts of the local cluster"
+    } else {
+        "starting the local cluster"
+    });
     match start(options, layout, &settings).await {
         // A part that was found running may have been about to end, and be gone now: the second attempt starts it.
         Err(ClusterError::PartDied { part, .. }) => {
@@ -60,7 +65,7 @@ pub(crate) async fn up(options: &Options, layout: &Layout) -> Result<bool> {
         other => other?,
     }
     progress.step("the local cluster is ready");
-    Ok(true)
+    Ok(!found)
 }
 
 /// Makes everything that the parts need before the first of them starts, and records the settings last.
