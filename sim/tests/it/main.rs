@@ -1,0 +1,14 @@
+//! The simulator over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do; the lint's own exception covers test functions alone"
+)]
+
+mod admin;
+mod answers;
+mod client;
+mod connections;
+mod faults;
+mod latency;
