@@ -87,8 +87,11 @@ pub async fn post(sim: &SimHandle, path: &str, headers: Headers<'_>, body: Value
 /// A chat request with further fields.
 pub fn chat(more: Value) -> Value {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hello world"}]});
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
+    let Value::Object(more) = more else {
+        panic!("more fields come as an object, not as {more}")
+    };
+    for (key, value) in more {
+        body[key] = value;
     }
     body
 }
