@@ -20,8 +20,8 @@ use crate::telemetry::{ReviewKind, Telemetry};
 const KNOWN_FOR: Duration = Duration::from_secs(10);
 /// A token that was refused may become valid; until then it costs the API server no more than this.
 const REFUSED_FOR: Duration = Duration::from_secs(2);
-/// As long as a client waits at most for a review.
-pub const REVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+/// A review takes milliseconds; a caller should hear within its own patience that it cannot be had.
+pub const REVIEW_TIMEOUT: Duration = Duration::from_secs(3);
 /// Tokens remembered; a cluster's autoscalers, probes and people are far fewer.
 const REMEMBERED: usize = 1_024;
 

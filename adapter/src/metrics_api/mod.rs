@@ -38,3 +38,6 @@ impl QueryError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,7 +202,7 @@ async fn what_does_not_exist_or_make_sense_is_said_so() {
         let status = answer.json();
         assert_eq!(
             (status["kind"].as_str(), status["code"].as_u64()),
-            (Some("Status"), Some(u64::from(code as u16)))
+            (Some("Status"), Some(u64::from(code)))
         );
         assert!(answer.message().contains(says), "{path}: {}", answer.message());
     }
