@@ -8,6 +8,7 @@ mod provider;
 mod refs;
 mod route;
 mod scaling;
+mod signal;
 mod tenant;
 
 pub use gateway::{
@@ -23,9 +24,11 @@ pub use route::{
     Backoff, FallbackTarget, ModelRoute, ModelRouteSpec, ModelRouteStatus, Priority, Retry, RetryOn, RouteBackend,
 };
 pub use scaling::{
-    Count, Horizontal, Latency, MetricSource, Quantile, Rate, ReplicaRange, ResourceName, ResourceSignal, ScaleDown,
-    ScaleRule, ScaleUp, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus, SelectPolicy, Signal, SignalKind,
-    SignalStatus, TargetRef, Window,
+    Horizontal, ReplicaRange, ScaleDown, ScaleRule, ScaleUp, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus,
+    SelectPolicy, SignalStatus, TargetRef,
+};
+pub use signal::{
+    Count, Latency, MetricSource, Quantile, Rate, ResourceName, ResourceSignal, Signal, SignalKind, Window,
 };
 pub use tenant::{ApiKey, MINTED_KEY_FIELD, Tenant, TenantAuth, TenantLimits, TenantModels, TenantSpec, TenantStatus};
 

@@ -1,0 +1,280 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use k8s_openapi::api::core::v1::Secret;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokenweir_config::Snapshot;
+use tokenweir_config::admin_token::{derive_admin_key, derive_key_hash_key};
+use tokenweir_config::shards::digest_hex;
+use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, Tenant};
+use tokenweir_crds::compile::{Compiled, Inputs, Keys, Kind, Secrets, check_gateway_refs, compile, referenced_secrets};
+use tokenweir_crds::conditions::{ConditionStatus, Reason};
+use tokenweir_crds::schema::Schemas;
+
+/// The objects of a namespace, with the defaults that the API server would put in.
+#[derive(Clone, Default)]
+struct World {
+    gateways: Vec<LLMGateway>,
+    providers: Vec<ModelProvider>,
+    routes: Vec<ModelRoute>,
+    tenants: Vec<Tenant>,
+    secrets: Vec<Secret>,
+}
+
+impl World {
+    fn read(documents: Vec<Value>) -> Self {
+        let schemas = Schemas::new().unwrap();
+        let mut world = Self::default();
+        for document in documents {
+            let kind = document["kind"].as_str().unwrap().to_owned();
+            let document = match schemas.validate(&kind, &document) {
+                Some(valid) => valid.unwrap(),
+                None => document,
+            };
+            match kind.as_str() {
+                "LLMGateway" => world.gateways.push(serde_json::from_value(document).unwrap()),
+                "ModelProvider" => world.providers.push(serde_json::from_value(document).unwrap()),
+                "ModelRoute" => world.routes.push(serde_json::from_value(document).unwrap()),
+                "Tenant" => world.tenants.push(serde_json::from_value(document).unwrap()),
+                "Secret" => world.secrets.push(serde_json::from_value(document).unwrap()),
+                other => panic!("{other} is not expected here"),
+            }
+        }
+        world
+    }
+
+    fn golden(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        Self::read(serde_saphyr::from_multiple(&std::fs::read_to_string(path).unwrap()).unwrap())
+    }
+
+    fn reverse(&mut self) {
+        self.gateways.reverse();
+        self.providers.reverse();
+        self.routes.reverse();
+        self.tenants.reverse();
+        self.secrets.reverse();
+    }
+
+    fn compile(&self, gateway: &str) -> Compiled {
+        let root = [7; 32];
+        let keys = Keys::new(
+            derive_key_hash_key(&root, "llm", gateway),
+            Some(derive_admin_key(&root, "llm", gateway)),
+        );
+        let secrets: Secrets = self.secrets.iter().collect();
+        compile(&Inputs {
+            gateway: self
+                .gateways
+                .iter()
+                .find(|g| g.metadata.name.as_deref() == Some(gateway))
+                .unwrap(),
+            gateways: self.gateways.iter().filter_map(|g| g.metadata.name.clone()).collect(),
+            providers: self.providers.iter().collect(),
+            routes: self.routes.iter().collect(),
+            tenants: self.tenants.iter().collect(),
+            secrets: &secrets,
+            keys: &keys.unwrap(),
+            generation: 7,
+        })
+    }
+}
+
+/// What the verdicts say, one line a condition or problem.
+fn report(compiled: &Compiled) -> Vec<String> {
+    let mut lines = Vec::new();
+    for verdict in &compiled.verdicts {
+        let served = if verdict.served { "served" } else { "not served" };
+        let (accepted, resolved) = (verdict.accepted(), verdict.resolved_refs());
+        lines.push(format!(
+            "{} {}: {served}, Accepted={} {}, ResolvedRefs={} {}",
+            verdict.kind,
+            verdict.name,
+            accepted.status.as_str(),
+            accepted.reason,
+            resolved.status.as_str(),
+            resolved.reason
+        ));
+        lines.extend(verdict.problems.iter().map(|problem| format!("  {problem}")));
+    }
+    lines
+}
+
+fn checked(compiled: &Compiled) -> Snapshot {
+    Snapshot::from_json(&compiled.snapshot.to_json().unwrap()).unwrap()
+}
+
+#[test]
+fn every_field_finds_its_place_in_the_snapshot() {
+    let compiled = World::golden("everything.yaml").compile("edge");
+    insta::assert_json_snapshot!("everything", checked(&compiled));
+    insta::assert_yaml_snapshot!("everything_verdicts", report(&compiled));
+}
+
+#[test]
+fn a_mistake_costs_only_what_it_touches() {
+    let compiled = World::golden("mistakes.yaml").compile("edge");
+    insta::assert_json_snapshot!("mistakes", checked(&compiled));
+    insta::assert_yaml_snapshot!("mistakes_verdicts", report(&compiled));
+}
+
+#[test]
+fn two_gateways_of_a_namespace_share_tenants_and_nothing_else() {
+    let world = World::golden("everything.yaml");
+    let (edge, inner) = (world.compile("edge"), world.compile("inner"));
+    assert_eq!(edge.snapshot.routes.keys().collect::<Vec<_>>(), ["any", "large"]);
+    assert_eq!(
+        inner.snapshot.routes.keys().collect::<Vec<_>>(),
+        ["elsewhere"],
+        "the first by name has the model"
+    );
+    assert_eq!(edge.snapshot.tenants.len(), inner.snapshot.tenants.len());
+    assert_ne!(
+        edge.snapshot.tenants["globex"].keys[0].hash, inner.snapshot.tenants["globex"].keys[0].hash,
+        "each gateway hashes with a key of its own"
+    );
+    assert_ne!(edge.snapshot.admin_key, inner.snapshot.admin_key);
+    assert!(
+        !inner.snapshot.providers.contains_key("openai"),
+        "a credential goes only to gateways that need it"
+    );
+    let conflict = inner.verdict(Kind::ModelRoute, "large").unwrap();
+    assert_eq!((conflict.accepted().reason, conflict.served), (Reason::Conflict, false));
+}
+
+#[test]
+fn secrets_to_watch_are_those_that_are_named_or_minted() {
+    let world = World::golden("everything.yaml");
+    let names = referenced_secrets(&world.providers, &world.tenants);
+    assert_eq!(
+        names.into_iter().collect::<Vec<_>>(),
+        ["acme-ci", "acme-keys", "globex-web", "openai"]
+    );
+}
+
+#[test]
+fn a_route_without_any_gateway_is_judged_alone() {
+    let world = World::golden("everything.yaml");
+    let problems = check_gateway_refs(&world.routes[1], &BTreeSet::new());
+    assert_eq!(problems.len(), 1);
+    assert_eq!(
+        problems[0].to_string(),
+        "spec.gatewayRefs[0].name: LLMGateway edge does not exist in this namespace; there is none"
+    );
+}
+
+#[test]
+fn a_gateway_that_slipped_past_the_schema_is_refused_and_not_served() {
+    let mut world = World::golden("everything.yaml");
+    world.gateways[0]
+        .spec
+        .listeners
+        .iter_mut()
+        .for_each(|listener| listener.port = 9901);
+    let compiled = world.compile("edge");
+    assert!(!compiled.gateway_accepted());
+    let verdict = compiled.verdict(Kind::LLMGateway, "edge").unwrap();
+    assert_eq!(verdict.accepted().status, ConditionStatus::False);
+    assert_eq!(verdict.field(), Some("spec.listeners[0].port"));
+}
+
+/// Many objects: `routes` of them on `providers`, and `tenants` with a key each.
+fn large(providers: usize, routes: usize, tenants: usize) -> World {
+    let meta = |name: String| json!({"name": name, "namespace": "llm"});
+    let object = |kind: &str, name: String, spec: Value| json!({"apiVersion": "tokenweir.dev/v1alpha1", "kind": kind, "metadata": meta(name), "spec": spec});
+    let mut documents = vec![object("LLMGateway", "edge".into(), json!({}))];
+    documents.extend((0..providers).map(|i| {
+        let spec = json!({"type": "OpenAICompatible", "endpoint": format!("https://p{i}.example.com/v1"),
+            "credentials": {"secretRef": {"name": "providers", "key": format!("p{i}")}}});
+        object("ModelProvider", format!("p{i}"), spec)
+    }));
+    documents.extend((0..routes).map(|i| {
+        let target =
+            |n: usize| json!({"providerRef": {"name": format!("p{}", n % providers)}, "model": format!("m{n}")});
+        let spec = json!({"model": format!("model-{i}"), "gatewayRefs": [{"name": "edge"}],
+            "backends": [target(i), target(i + 1)], "fallbacks": [target(i + 2)]});
+        object("ModelRoute", format!("r{i}"), spec)
+    }));
+    documents.extend((0..tenants).map(|i| {
+        object(
+            "Tenant",
+            format!("t{i}"),
+            json!({"auth": {"apiKeys": [{"name": "key"}]}, "models": {"allow": [format!("model-{i}*")]}}),
+        )
+    }));
+    let provider_keys: serde_json::Map<String, Value> = (0..providers)
+        .map(|i| (format!("p{i}"), json!(format!("sk-{i}"))))
+        .collect();
+    documents.push(json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta("providers".into()), "stringData": provider_keys}));
+    documents.extend((0..tenants).map(|i| {
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta(format!("t{i}-key")), "stringData": {"apiKey": key(i)}})
+    }));
+    World::read(documents)
+}
+
+/// A key of a tenant, the same in every run.
+fn key(tenant: usize) -> String {
+    format!("twk_key-of-tenant-number-{tenant:06}")
+}
+
+#[test]
+fn a_large_namespace_compiles_to_the_same_bytes_in_any_order() {
+    let mut world = large(40, 300, 500);
+    let compiled = world.compile("edge");
+    let json = compiled.snapshot.to_json().unwrap();
+    world.reverse();
+    let again = world.compile("edge");
+    assert_eq!(again.snapshot.to_json().unwrap(), json);
+    assert_eq!(again.verdicts, compiled.verdicts);
+
+    let snapshot = checked(&compiled);
+    insta::assert_json_snapshot!(
+        "large",
+        json!({
+            "providers": snapshot.providers.len(),
+            "routes": snapshot.routes.len(),
+            "tenants": snapshot.tenants.len(),
+            "verdicts": compiled.verdicts.len(),
+            "problems": compiled.verdicts.iter().map(|v| v.problems.len()).sum::<usize>(),
+            "bytes": json.len(),
+            "digest": digest_hex(&json),
+            "one route": snapshot.routes["r299"],
+            "one tenant": snapshot.tenants["t499"],
+        })
+    );
+}
+
+/// Made once: preparing the schemas takes longer than compiling.
+static SMALL: LazyLock<World> = LazyLock::new(|| large(6, 20, 10));
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Whatever is missing, the rest makes a snapshot that a gateway takes, and every object gets one verdict.
+    #[test]
+    fn any_part_of_a_namespace_compiles(
+        kept in proptest::collection::vec(any::<bool>(), 64),
+        removed_secrets in proptest::collection::vec(any::<bool>(), 16),
+    ) {
+        let mut world = SMALL.clone();
+        let mut keep = kept.into_iter().cycle();
+        world.providers.retain(|_| keep.next().unwrap());
+        world.routes.retain(|_| keep.next().unwrap());
+        let mut keep = removed_secrets.into_iter().cycle();
+        world.secrets.retain(|_| keep.next().unwrap());
+        let compiled = world.compile("edge");
+        let snapshot = checked(&compiled);
+        prop_assert_eq!(
+            compiled.verdicts.len(),
+            1 + world.providers.len() + world.routes.len() + world.tenants.len()
+        );
+        for (name, route) in &snapshot.routes {
+            prop_assert!(route.backends.iter().any(|backend| backend.weight > 0), "{} has no share", name);
+        }
+        for verdict in &compiled.verdicts {
+            prop_assert!(verdict.served || verdict.kind == Kind::ModelProvider || !verdict.problems.is_empty());
+        }
+    }
+}
