@@ -119,6 +119,9 @@ impl DataPlane {
             bind: self.parts.bind,
         };
         let running = server::start(parts).map_err(|error| with_causes(&error))?;
+        for address in running.local_addrs() {
+            tracing::info!(%address, workers = self.parts.workers, "listening");
+        }
         *self.running.0.lock() = Some(running);
         self.parts.state.set_listening();
         Ok(())

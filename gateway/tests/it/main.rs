@@ -1,0 +1,3 @@
+//! The gateway from outside: its data path and its control side. One binary, because each links everything again.
+
+mod control;
