@@ -11,7 +11,7 @@ help: ## List the commands
 	@echo
 	@echo '  KUBE_CONTEXT=NAME   use this cluster of your kubeconfig (with IMAGE_REGISTRY= for its images)'
 	@echo '  KEEP=1              leave the cluster that a test started running'
-	@echo '  ARGS="..."          more arguments for up, test-e2e and images'
+	@echo '  ARGS="..."          more arguments for up, load, test-e2e and images'
 
 .PHONY: setup
 setup: ## Install the system packages that are missing; check Rust and Go
@@ -28,6 +28,14 @@ down: ## Remove all that `make up` made
 .PHONY: status
 status: ## Say what runs
 	@$(DEV) status
+
+.PHONY: load
+load: ## Drive load through the quickstart again and watch it scale
+	@$(DEV) load $(ARGS)
+
+.PHONY: env
+env: ## Print what a shell needs for kubectl and helm: eval "$$(make -s env)"
+	@$(DEV) --quiet env
 
 .PHONY: test
 test: setup lint test-unit test-e2e ## Run every test, those on a real cluster included

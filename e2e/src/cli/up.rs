@@ -1,11 +1,12 @@
-//! `tokenweir-dev up`, `down`, `status` and `load`.
+//! `tokenweir-dev up`, `down`, `status`, `load` and `env`.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::cluster::Progress;
+use super::print;
+use crate::cluster::{self, ClusterError, Options, Progress};
 use crate::up::{self, LONGEST, LoadOptions, Terminal, UpError, UpOptions, WhenLoad};
 
 /// The exit code of `status` where something is missing or does not work.
@@ -83,4 +84,19 @@ pub(super) async fn status(progress: Progress) -> Result<ExitCode, UpError> {
     } else {
         ExitCode::from(NOT_READY)
     })
+}
+
+/// Prints what a shell needs to use the cluster.
+pub(super) async fn env(progress: Progress) -> Result<ExitCode, ClusterError> {
+    let cluster = cluster::find(&Options::from_env(progress))
+        .await?
+        .ok_or(ClusterError::NotRunning)?;
+    let folders =
+        [cluster.kubectl(), cluster.helm()].map(|program| program.parent().unwrap_or(program).display().to_string());
+    print(&format!(
+        "export KUBECONFIG='{}'\nexport PATH='{}':\"$PATH\"\n",
+        cluster.kubeconfig().display(),
+        folders.join(":")
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -376,44 +376,39 @@ async fn show_load(
 
 fn summary(cluster: &Cluster, example: &Quickstart, base: &reach::Route, terminal: &mut Terminal) {
     let namespace = &example.namespace;
-    let kubectl = format!(
-        "{} --kubeconfig {}",
-        cluster.kubectl().display(),
-        cluster.kubeconfig().display()
-    );
+    let (secret, field) = (&example.key_secret, &example.key_field);
     terminal.heading("Ready");
     let url = if base.is_direct() {
         format!("{}/v1", base.url())
     } else {
-        let forward = format!(
-            "{kubectl} port-forward -n {namespace} service/{} 8080:{}",
+        terminal.line(format!(
+            "  first, in another terminal:  eval \"$(make -s env)\"; kubectl port-forward -n {namespace} service/{} 8080:{}",
             example.gateway, example.port
-        );
-        terminal.line(format!("  first, in another terminal:  {forward}"));
+        ));
         "http://127.0.0.1:8080/v1".to_owned()
     };
     terminal.line(format!("  cluster  {}", cluster.description()));
     terminal.line(format!("  URL      {}", terminal.strong(&url)));
-    terminal.line(format!(
-        "  key      Secret {namespace}/{}, field {}",
-        example.key_secret, example.key_field
-    ));
+    terminal.line(format!("  key      Secret {namespace}/{secret}, field {field}"));
     terminal.heading("Try next");
-    let read_key = format!(
-        "$({kubectl} get secret -n {namespace} {} -o jsonpath='{{.data.{}}}' | base64 -d)",
-        example.key_secret, example.key_field
+    let chat = format!(
+        "{{\"model\":\"{}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}",
+        example.model
     );
     for line in [
-        format!("export OPENAI_BASE_URL={url} OPENAI_API_KEY={read_key}"),
+        "eval \"$(make -s env)\"    # kubectl, helm and KUBECONFIG for this shell".to_owned(),
+        format!("export OPENAI_BASE_URL={url}"),
+        format!(
+            "export OPENAI_API_KEY=$(kubectl get secret -n {namespace} {secret} -o jsonpath='{{.data.{field}}}' | base64 -d)"
+        ),
         "curl -s $OPENAI_BASE_URL/models -H \"authorization: Bearer $OPENAI_API_KEY\"".to_owned(),
         format!(
-            "curl -sN $OPENAI_BASE_URL/chat/completions -H \"authorization: Bearer $OPENAI_API_KEY\" -H 'content-type: application/json' -d '{{\"model\":\"{}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'",
-            example.model
+            "curl -sN $OPENAI_BASE_URL/chat/completions -H \"authorization: Bearer $OPENAI_API_KEY\" -H 'content-type: application/json' -d '{chat}'"
         ),
-        format!("{kubectl} get tokenweir,hpa,pods -n {namespace}"),
-        "make load    # drive load again and watch it scale".to_owned(),
-        "make status  # what is there".to_owned(),
-        "make down    # remove everything this made".to_owned(),
+        format!("kubectl get tokenweir,hpa,pods -n {namespace}"),
+        "make load      # drive load again and watch it scale".to_owned(),
+        "make status    # what is there".to_owned(),
+        "make down      # remove everything this made".to_owned(),
     ] {
         terminal.line(format!("  {line}"));
     }
