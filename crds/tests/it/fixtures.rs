@@ -2,7 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, ScalingPolicy, Tenant};
 use tokenweir_crds::schema::{Mistake, Schemas, Step, definitions, open_api_schema};
 
 struct Fixture {
@@ -113,6 +116,27 @@ fn every_valid_object_is_taken() {
         if let Err(mistakes) = fixture.verdict(&schemas) {
             panic!("{}: {mistakes:#?}", fixture.name);
         }
+    }
+}
+
+/// A program may read an object that was stored before a field had its default.
+#[test]
+fn defaults_in_the_code_are_those_in_the_schema() {
+    fn typed<K: DeserializeOwned + Serialize>(object: &Value) -> Value {
+        serde_json::to_value(serde_json::from_value::<K>(object.clone()).unwrap()).unwrap()
+    }
+    let schemas = Schemas::new().unwrap();
+    for fixture in fixtures("valid") {
+        let read = match fixture.kind() {
+            "LLMGateway" => typed::<LLMGateway>,
+            "ModelProvider" => typed::<ModelProvider>,
+            "ModelRoute" => typed::<ModelRoute>,
+            "Tenant" => typed::<Tenant>,
+            "ScalingPolicy" => typed::<ScalingPolicy>,
+            other => panic!("{other} is not one of ours"),
+        };
+        let defaulted = fixture.verdict(&schemas).unwrap();
+        assert_eq!(read(&fixture.object), read(&defaulted), "{}", fixture.name);
     }
 }
 
