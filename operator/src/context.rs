@@ -1,0 +1,36 @@
+//! What the controllers share.
+
+use std::sync::Arc;
+
+use kube::Client;
+
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::kubernetes::{Events, Secrets};
+use crate::probe::Prober;
+use crate::rootkey::RootKey;
+use crate::settings::Settings;
+use crate::watch::Caches;
+
+/// Handles that every controller may use. Clones share them.
+#[derive(Clone)]
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What the watches have seen.
+    pub caches: Caches,
+    /// Content of Secrets.
+    pub secrets: Arc<Secrets>,
+    /// What gateways serve.
+    pub board: Arc<Board>,
+    /// Asks the pods.
+    pub prober: Arc<Prober>,
+    /// The key from which those of all gateways derive.
+    pub root_key: RootKey,
+    /// Events.
+    pub events: Events,
+    /// The time.
+    pub clock: Clock,
+    /// What the operator was told at its start.
+    pub settings: Arc<Settings>,
+}

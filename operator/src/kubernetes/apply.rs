@@ -1,0 +1,284 @@
+//! Server-side apply of owned objects: only what changed, and never what belongs to somebody else.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::covers::covers;
+
+/// Why an owned object is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// It exists, and we did not make it.
+    #[error("{kind} {name} exists and is not owned by this object; delete or rename one of the two")]
+    NotOwned {
+        /// Kind of the object in the way.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// The API server refused it or could not be reached.
+    #[error("{kind} {name} could not be applied: {source}")]
+    Api {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The answer.
+        #[source]
+        source: kube::Error,
+    },
+    /// It cannot be written as JSON.
+    #[error("{kind} {name} could not be serialised: {source}")]
+    Serialise {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// An object that can be owned: namespaced, with a static type.
+pub trait Owned:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
+{
+}
+
+impl<K> Owned for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
+{
+}
+
+/// Applies objects under one field manager and remembers what it applied, so that a reconciliation without a change costs
+/// no request.
+pub struct Applier {
+    client: Client,
+    manager: &'static str,
+    applied: Mutex<HashMap<Key, u64>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    kind: String,
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+impl Applier {
+    /// An applier under the field manager `manager`.
+    pub fn new(client: Client, manager: &'static str) -> Self {
+        Self {
+            client,
+            manager,
+            applied: Mutex::default(),
+        }
+    }
+
+    /// The field manager.
+    pub fn manager(&self) -> &'static str {
+        self.manager
+    }
+
+    /// Makes the object in the cluster be as `desired`, which must carry its namespace, its name and `owner`.
+    ///
+    /// `live` is what a watch last said; without it the API server is asked. The result is the object as the API server
+    /// has it.
+    pub async fn apply<K: Owned>(
+        &self,
+        owner: &OwnerReference,
+        desired: &K,
+        live: Option<Arc<K>>,
+    ) -> Result<Arc<K>, ApplyError> {
+        self.apply_at(owner, desired, live, None).await
+    }
+
+    /// As [`Applier::apply`], and fails with a conflict if the object is not at `version` any more.
+    pub async fn apply_at<K: Owned>(
+        &self,
+        owner: &OwnerReference,
+        desired: &K,
+        live: Option<Arc<K>>,
+        version: Option<String>,
+    ) -> Result<Arc<K>, ApplyError> {
+        let (kind, name) = (K::kind(&()).into_owned(), desired.name_any());
+        let mut json = serde_json::to_value(desired).map_err(|source| ApplyError::Serialise {
+            kind: kind.clone(),
+            name: name.clone(),
+            source,
+        })?;
+        let api_error = |source| ApplyError::Api {
+            kind: kind.clone(),
+            name: name.clone(),
+            source,
+        };
+        let namespace = desired.namespace().unwrap_or_default();
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
+        let live = match live {
+            Some(live) => Some(live),
+            None => api.get_opt(&name).await.map_err(api_error)?.map(Arc::new),
+        };
+        let hash = fingerprint(&json);
+        if let Some(live) = live {
+            if !is_owned_by(live.owner_references(), owner) {
+                return Err(ApplyError::NotOwned { kind, name });
+            }
+            if self.is_current(&*live, &json, hash) {
+                return Ok(live);
+            }
+        }
+        if let Some(version) = version {
+            json["metadata"]["resourceVersion"] = version.into();
+        }
+        let params = PatchParams::apply(self.manager).force();
+        let applied = api
+            .patch(&name, &params, &Patch::Apply(&json))
+            .await
+            .map_err(api_error)?;
+        tracing::debug!(%kind, %namespace, %name, "applied");
+        self.applied.lock().insert(key(&applied), hash);
+        Ok(Arc::new(applied))
+    }
+
+    /// True if [`Applier::apply`] would find nothing to do.
+    pub fn is_applied<K: Owned>(&self, desired: &K, live: &K) -> bool {
+        serde_json::to_value(desired).is_ok_and(|json| self.is_current(live, &json, fingerprint(&json)))
+    }
+
+    fn is_current<K: Owned>(&self, live: &K, desired: &serde_json::Value, hash: u64) -> bool {
+        self.applied.lock().get(&key(live)) == Some(&hash)
+            && serde_json::to_value(live).is_ok_and(|live| covers(&live, desired))
+    }
+
+    /// Deletes an object if it is there and belongs to `owner`.
+    pub async fn delete<K: Owned>(&self, owner: &OwnerReference, live: &K) -> Result<(), ApplyError> {
+        if !is_owned_by(live.owner_references(), owner) {
+            return Ok(());
+        }
+        let name = live.name_any();
+        let api: Api<K> = Api::namespaced(self.client.clone(), &live.namespace().unwrap_or_default());
+        self.applied.lock().remove(&key(live));
+        match api.delete(&name, &kube::api::DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(source) => Err(ApplyError::Api {
+                kind: K::kind(&()).into_owned(),
+                name,
+                source,
+            }),
+        }
+    }
+
+    /// Forgets an object that is gone from the cluster, so that the memory does not grow with what once was.
+    pub fn forget<K: Owned>(&self, gone: &K) {
+        self.applied.lock().remove(&key(gone));
+    }
+}
+
+/// True if `owner` controls an object with these references.
+pub fn is_owned_by(references: &[OwnerReference], owner: &OwnerReference) -> bool {
+    references.iter().any(|reference| reference.uid == owner.uid)
+}
+
+/// A number that changes with the content.
+pub fn fingerprint(json: &serde_json::Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    json.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn key<K: Resource<DynamicType = ()>>(object: &K) -> Key {
+    Key {
+        kind: K::kind(&()).into_owned(),
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::fake::{Fake, answer, owner_reference};
+    use k8s_openapi::api::core::v1::ServiceAccount;
+    use kube::api::ObjectMeta;
+    use serde_json::json;
+
+    fn account(owner: Option<&OwnerReference>) -> ServiceAccount {
+        ServiceAccount {
+            metadata: ObjectMeta {
+                name: Some("edge-gateway".into()),
+                namespace: Some("llm".into()),
+                uid: Some("account".into()),
+                owner_references: owner.map(|owner| vec![owner.clone()]),
+                ..ObjectMeta::default()
+            },
+            ..ServiceAccount::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_not_there_is_created_by_server_side_apply() {
+        let owner = owner_reference("gateway");
+        let desired = account(Some(&owner));
+        let (client, requests) = Fake::serve(vec![
+            answer(404, &json!({"kind": "Status", "code": 404, "reason": "NotFound"})),
+            answer(200, &serde_json::to_value(&desired).unwrap()),
+        ]);
+        Applier::new(client, "tokenweir/test")
+            .apply(&owner, &desired, None)
+            .await
+            .unwrap();
+        let requests = requests.finish().await;
+        assert_eq!(requests[1].method, "PATCH");
+        assert!(requests[1].uri.contains("fieldManager=tokenweir%2Ftest"), "{}", requests[1].uri);
+        assert!(requests[1].uri.contains("force=true"));
+    }
+
+    #[tokio::test]
+    async fn an_object_of_somebody_else_is_left_alone_and_named() {
+        let owner = owner_reference("gateway");
+        for foreign in [account(None), account(Some(&owner_reference("stranger")))] {
+            let (client, requests) = Fake::serve(vec![]);
+            let error = Applier::new(client, "tokenweir/test")
+                .apply(&owner, &account(Some(&owner)), Some(Arc::new(foreign)))
+                .await
+                .unwrap_err();
+            assert!(matches!(error, ApplyError::NotOwned { .. }));
+            assert!(error.to_string().contains("ServiceAccount edge-gateway"), "{error}");
+            assert!(requests.finish().await.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unchanged_object_costs_no_request_and_a_drifted_one_is_applied_again() {
+        let owner = owner_reference("gateway");
+        let desired = account(Some(&owner));
+        let stored = serde_json::to_value(&desired).unwrap();
+        let (client, requests) = Fake::serve(vec![answer(200, &stored), answer(200, &stored)]);
+        let applier = Applier::new(client, "tokenweir/test");
+        let live = applier
+            .apply(&owner, &desired, Some(Arc::new(desired.clone())))
+            .await
+            .unwrap();
+        applier.apply(&owner, &desired, Some(live)).await.unwrap();
+        let mut changed = desired.clone();
+        changed.automount_service_account_token = Some(true);
+        let mut wanted = desired.clone();
+        wanted.automount_service_account_token = Some(false);
+        applier.apply(&owner, &wanted, Some(Arc::new(changed))).await.unwrap();
+        assert_eq!(requests.finish().await.len(), 2);
+    }
+}

@@ -1,0 +1,14 @@
+//! How the operator talks to the API server.
+
+mod apply;
+mod covers;
+mod events;
+#[cfg(test)]
+pub mod fake;
+mod secrets;
+mod status;
+
+pub use apply::{ApplyError, Applier, fingerprint, is_owned_by};
+pub use events::Events;
+pub use secrets::{SecretError, Secrets};
+pub use status::{Statuses, patch_unreadable};
