@@ -1,0 +1,73 @@
+//! How long a changed route takes until every one of several gateways serves it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::error::BenchError;
+use crate::fixture::{self, Configuration, KEY, MODEL, Programs};
+use crate::load::{Connection, Shape, percentile};
+use crate::machine;
+
+/// A change that takes longer than this will not come.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The model stands in the first bytes of an answer.
+const HEAD: usize = 256;
+
+/// Changes the route of several gateways that serve one folder, and returns the figures as text.
+///
+/// Each gateway is asked without a pause; a change is served when the answers of all name the new model.
+pub async fn measure(programs: &Programs, gateways: usize, changes: usize) -> Result<String, BenchError> {
+    let machine = machine::describe();
+    let sim = fixture::sim(programs, "", 1).await?;
+    let configuration = Configuration::write(sim.address)?;
+    let mut running = Vec::new();
+    for _ in 0..gateways.max(1) {
+        running.push(fixture::gateway(programs, "", 1, &configuration).await?);
+    }
+    let mut times = Vec::new();
+    for change in 0..changes.max(1) {
+        let model = format!("sim-{change}");
+        let began = Instant::now();
+        configuration.set_route(&model)?;
+        let mut watching = Vec::new();
+        for gateway in &running {
+            watching.push(tokio::spawn(served(gateway.server.address, model.clone(), began)));
+        }
+        let mut slowest = Duration::ZERO;
+        for watch in watching {
+            slowest = slowest.max(watch.await.map_err(std::io::Error::other)??);
+        }
+        times.push(u64::try_from(slowest.as_micros()).unwrap_or(u64::MAX));
+    }
+    times.sort_unstable();
+    let shown = |percent| Duration::from_micros(percentile(&times, percent)).as_secs_f64() * 1000.0;
+    Ok(format!(
+        "{machine}. {} gateways on one folder, {} changes of a route: served by all after p50 {:.0} ms, p95 {:.0} ms, slowest {:.0} ms.\n",
+        running.len(),
+        times.len(),
+        shown(50),
+        shown(95),
+        shown(100)
+    ))
+}
+
+/// Asks one gateway until its answer names the model; the time since the change.
+async fn served(gateway: SocketAddr, model: String, began: Instant) -> Result<Duration, BenchError> {
+    let shape = Shape::chat(MODEL, Some(KEY), 256, false);
+    let named = format!("\"model\":\"{model}\"");
+    let mut connection = Connection::open(gateway).await?;
+    loop {
+        let (answer, head) = connection.request_keeping_head(&shape, HEAD).await?;
+        if String::from_utf8_lossy(&head).contains(&named) {
+            return Ok(answer.done - began);
+        }
+        if began.elapsed() >= PATIENCE {
+            return Err(BenchError::Silent {
+                what: format!("{gateway}, asked for {model}"),
+                reason: "it serves the route as it was".into(),
+            });
+        }
+        // A gap between questions of a millisecond costs the figure at most that, and leaves CPUs to the gateways.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,222 @@
+//! The command line of `tokenweir-bench`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::BenchError;
+use crate::fixture::Programs;
+use crate::gateway::Options;
+use crate::load::{Plan, Shape};
+use crate::{change, gateway, load, proxy};
+
+/// Measures the gateway; every figure with its baseline in the same run.
+#[derive(Debug, Parser)]
+#[command(name = "tokenweir-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The gateway against the bare proxy, both in front of the simulator
+    Gateway {
+        /// Measured seconds of each run
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Runs of each target per row; they alternate
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Connections, a row each
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+        connections: Vec<usize>,
+        /// Bytes of a request body
+        #[arg(long, default_value_t = 256)]
+        size: usize,
+        /// Tokens of an answer, and so events of a stream
+        #[arg(long, default_value_t = 16)]
+        tokens: u64,
+        /// CPUs of the measured program, as taskset takes them; "" for all
+        #[arg(long, default_value = "0")]
+        target_cpus: String,
+        /// CPUs of the simulator and the load; "" for all
+        #[arg(long, default_value = "1")]
+        other_cpus: String,
+        /// Threads of the measured program
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+        /// Starts of the gateway, for the time to the first answer
+        #[arg(long, default_value_t = 20)]
+        starts: usize,
+        #[command(flatten)]
+        programs: ProgramArgs,
+    },
+    /// How long a changed route takes until all of several gateways serve it
+    Change {
+        /// Gateways on one folder
+        #[arg(long, default_value_t = 4)]
+        gateways: usize,
+        /// Changes that are measured
+        #[arg(long, default_value_t = 40)]
+        changes: usize,
+        #[command(flatten)]
+        programs: ProgramArgs,
+    },
+    /// A bare reverse proxy, until it is ended
+    Proxy {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        listen: SocketAddr,
+        /// Where to send requests
+        #[arg(long, default_value = "127.0.0.1:8000")]
+        upstream: SocketAddr,
+        /// Threads, each with its own socket
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+    },
+    /// A closed-loop load of chat completions on one address
+    Load {
+        /// Where to
+        #[arg(long, default_value = "127.0.0.1:8000")]
+        target: SocketAddr,
+        /// Connections, each with one request at a time
+        #[arg(long, default_value_t = 16)]
+        connections: usize,
+        /// Measured seconds, at most 90
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=90))]
+        seconds: u64,
+        /// Model to ask for
+        #[arg(long, default_value = "sim")]
+        model: String,
+        /// API key
+        #[arg(long, env = "TOKENWEIR_BENCH_KEY", hide_env_values = true)]
+        key: Option<String>,
+        /// Bytes of a request body
+        #[arg(long, default_value_t = 256)]
+        size: usize,
+        /// Ask for streams
+        #[arg(long)]
+        stream: bool,
+        /// Process whose CPU time is measured
+        #[arg(long, value_name = "PID")]
+        watch: Option<u32>,
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ProgramArgs {
+    /// The simulator [default: tokenweir-sim beside this program]
+    #[arg(long, value_name = "FILE")]
+    sim: Option<PathBuf>,
+    /// The gateway [default: tokenweir-gateway beside this program]
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<PathBuf>,
+}
+
+impl ProgramArgs {
+    fn find(self) -> Result<Programs, BenchError> {
+        Programs::find(self.sim, self.gateway)
+    }
+}
+
+/// Runs the program: 0 with figures on standard output, 1 when they could not be made, 2 for bad usage.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tokenweir_process::report_failure("tokenweir-bench", &error),
+    }
+}
+
+fn run(command: Command) -> Result<(), BenchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let text = runtime.block_on(measure(command))?;
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+async fn measure(command: Command) -> Result<String, BenchError> {
+    match command {
+        Command::Gateway {
+            seconds,
+            rounds,
+            connections,
+            size,
+            tokens,
+            target_cpus,
+            other_cpus,
+            threads,
+            starts,
+            programs,
+        } => {
+            let options = Options {
+                seconds,
+                rounds,
+                connections,
+                size,
+                tokens,
+                target_cpus,
+                other_cpus,
+                threads,
+                starts,
+            };
+            gateway::compare(&programs.find()?, &options).await
+        }
+        Command::Change {
+            gateways,
+            changes,
+            programs,
+        } => change::measure(&programs.find()?, gateways, changes).await,
+        Command::Load {
+            target,
+            connections,
+            seconds,
+            model,
+            key,
+            size,
+            stream,
+            watch,
+            json,
+        } => {
+            let plan = Plan {
+                target,
+                shape: Shape::chat(&model, key.as_deref(), size, stream),
+                connections,
+                warm_up: Duration::from_secs(1),
+                duration: Duration::from_secs(seconds),
+                watch,
+            };
+            let report = load::run(&plan).await?;
+            Ok(if json {
+                serde_json::to_string(&report)?
+            } else {
+                format!("{report:#?}\n")
+            })
+        }
+        Command::Proxy {
+            listen,
+            upstream,
+            threads,
+        } => {
+            proxy::run(listen, upstream, threads)?;
+            Ok(String::new())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,203 @@
+//! A closed-loop load generator: each connection sends its next request when it has the whole answer of the last one.
+
+mod connection;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::BenchError;
+use crate::process;
+pub use connection::{Connection, Shape};
+
+/// What to do, and for how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where to.
+    pub target: SocketAddr,
+    /// What each request is.
+    pub shape: Shape,
+    /// Connections, each with one request at a time.
+    pub connections: usize,
+    /// Load before the measurement begins, which fills pools and caches.
+    pub warm_up: Duration,
+    /// How long is measured.
+    pub duration: Duration,
+    /// The process whose CPU time is measured.
+    pub watch: Option<u32>,
+}
+
+/// What was measured. Latencies are microseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Requests answered within the measurement.
+    pub requests: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Answers a second.
+    pub per_second: f64,
+    /// Median latency to the last byte.
+    pub p50: u64,
+    /// 99th percentile of it.
+    pub p99: u64,
+    /// Median time to the first byte of the body.
+    pub first_p50: u64,
+    /// CPU time of the watched process per request, in milliseconds.
+    pub cpu_ms: Option<f64>,
+}
+
+/// Times of one connection.
+#[derive(Debug, Default)]
+struct Times {
+    whole: Vec<u64>,
+    first: Vec<u64>,
+}
+
+/// Runs a load to its end. Any failed request fails the measurement.
+pub async fn run(plan: &Plan) -> Result<Report, BenchError> {
+    let mut tasks = Vec::new();
+    let from = Instant::now() + plan.warm_up;
+    let to = from + plan.duration;
+    for _ in 0..plan.connections.max(1) {
+        let mut connection = Connection::open(plan.target).await?;
+        let shape = plan.shape.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut times = Times::default();
+            loop {
+                let sent = Instant::now();
+                if sent >= to {
+                    return Ok::<Times, BenchError>(times);
+                }
+                let answer = connection.request(&shape).await?;
+                // What ends in the window counts, as CPU time in the window does.
+                if (from..=to).contains(&answer.done) {
+                    times.whole.push(micros(answer.done - sent));
+                    times.first.push(micros(answer.first - sent));
+                }
+            }
+        }));
+    }
+    tokio::time::sleep_until(from.into()).await;
+    let cpu_before = cpu(plan.watch)?;
+    tokio::time::sleep_until(to.into()).await;
+    let cpu_after = cpu(plan.watch)?;
+    let mut all = Times::default();
+    for task in tasks {
+        let times = task.await.map_err(std::io::Error::other)??;
+        all.whole.extend(times.whole);
+        all.first.extend(times.first);
+    }
+    Ok(report(
+        all,
+        plan.duration,
+        cpu_after
+            .zip(cpu_before)
+            .map(|(after, before)| after.saturating_sub(before)),
+    ))
+}
+
+fn cpu(watch: Option<u32>) -> Result<Option<Duration>, BenchError> {
+    watch.map(process::cpu_time).transpose()
+}
+
+fn report(mut times: Times, took: Duration, cpu: Option<Duration>) -> Report {
+    times.whole.sort_unstable();
+    times.first.sort_unstable();
+    let requests = times.whole.len() as u64;
+    let seconds = took.as_secs_f64();
+    Report {
+        requests,
+        seconds,
+        per_second: requests as f64 / seconds,
+        p50: percentile(&times.whole, 50),
+        p99: percentile(&times.whole, 99),
+        first_p50: percentile(&times.first, 50),
+        cpu_ms: cpu
+            .filter(|_| requests > 0)
+            .map(|cpu| cpu.as_secs_f64() * 1000.0 / requests as f64),
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The smallest value that at least so many percent of the sorted values do not exceed. 0 without values.
+pub fn percentile(sorted: &[u64], percent: usize) -> u64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokenweir_sim::{Sim, SimConfig};
+
+    #[test]
+    fn percentiles_are_values_that_occurred() {
+        let values: Vec<u64> = (1..=200).collect();
+        assert_eq!(
+            (
+                percentile(&values, 50),
+                percentile(&values, 99),
+                percentile(&values, 100)
+            ),
+            (100, 198, 200)
+        );
+        assert_eq!((percentile(&[7], 50), percentile(&[], 99)), (7, 0));
+    }
+
+    fn plan(target: SocketAddr, stream: bool) -> Plan {
+        Plan {
+            target,
+            shape: Shape::chat("m", None, 256, stream),
+            connections: 3,
+            warm_up: Duration::from_millis(50),
+            duration: Duration::from_millis(200),
+            watch: Some(std::process::id()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_load_counts_what_the_server_saw_and_takes_the_time_of_its_answers() {
+        let mut config = SimConfig::default();
+        config.behaviour.latency = "fixed;first=10;token=0".parse().unwrap();
+        let sim = Sim::start(config).unwrap();
+        for stream in [false, true] {
+            let report = run(&plan(sim.addr(), stream)).await.unwrap();
+            assert!(
+                report.requests > 10 && report.requests <= sim.stats().requests,
+                "{report:?}"
+            );
+            assert!(report.p50 >= 10_000 && report.p50 <= report.p99, "{report:?}");
+            assert!(report.cpu_ms.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_request_fails_the_measurement() {
+        let mut config = SimConfig::default();
+        config.behaviour.faults.insert("*".into(), "500".parse().unwrap());
+        let sim = Sim::start(config).unwrap();
+        let error = run(&plan(sim.addr(), false)).await.unwrap_err();
+        assert!(error.to_string().contains("500"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_bare_proxy_passes_everything_through() {
+        let sim = Sim::start(SimConfig::default()).unwrap();
+        let listen = process::free_address().unwrap();
+        let upstream = sim.addr();
+        std::thread::spawn(move || crate::proxy::run(listen, upstream, 1));
+        process::wait_for_port(listen, Duration::from_secs(10)).await.unwrap();
+        for stream in [false, true] {
+            let shape = Shape::chat("m", None, 256, stream);
+            let through = Connection::open(listen).await.unwrap().request(&shape).await.unwrap();
+            let direct = Connection::open(upstream).await.unwrap().request(&shape).await.unwrap();
+            assert_eq!(through.bytes, direct.bytes);
+            run(&plan(listen, stream)).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Processes under measurement: started on given CPUs, watched in `/proc`, ended when dropped.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::BenchError;
+
+/// Linux counts CPU time in `/proc` in hundredths of a second on every architecture.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A process that ends with its guard.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    name: String,
+}
+
+impl Running {
+    /// Starts a program on the given CPUs (all when empty), with its output dropped.
+    pub fn start(program: &Path, arguments: &[String], cpus: &str) -> Result<Self, BenchError> {
+        let mut command = on_cpus(program, cpus);
+        let child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|source| BenchError::Start {
+                program: program.into(),
+                source,
+            })?;
+        let name = program
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        Ok(Self { child, name })
+    }
+
+    /// The process id. `taskset` replaces itself by the program, so it is the program's own.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An error if the process has ended.
+    pub fn check(&mut self) -> Result<(), BenchError> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(BenchError::Silent {
+                what: self.name.clone(),
+                reason: format!("it ended with {status}"),
+            }),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command for a program that runs on the given CPUs, all when empty.
+pub fn on_cpus(program: &Path, cpus: &str) -> Command {
+    if cpus.is_empty() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(cpus).arg(program);
+    command
+}
+
+/// A free loopback address. The port stays free unless another program takes it in the meantime.
+pub fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// Waits until a port takes connections.
+pub async fn wait_for_port(address: SocketAddr, at_most: Duration) -> Result<(), BenchError> {
+    let deadline = Instant::now() + at_most;
+    loop {
+        match tokio::net::TcpStream::connect(address).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => {
+                return Err(BenchError::Silent {
+                    what: address.to_string(),
+                    reason: error.to_string(),
+                });
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, BenchError> {
+    std::fs::read_to_string(path).map_err(|source| BenchError::File {
+        path: path.into(),
+        source,
+    })
+}
+
+fn odd(path: &Path) -> BenchError {
+    BenchError::File {
+        path: path.into(),
+        source: std::io::Error::other("unexpected contents"),
+    }
+}
+
+/// CPU time that a process has used, user and system, all threads.
+pub fn cpu_time(process: u32) -> Result<Duration, BenchError> {
+    let path = PathBuf::from(format!("/proc/{process}/stat"));
+    let ticks = ticks(&read(&path)?).ok_or_else(|| odd(&path))?;
+    Ok(TICK * ticks)
+}
+
+fn ticks(stat: &str) -> Option<u32> {
+    // The program's name stands in parentheses and may hold anything, so fields are counted behind the last one.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let user: u32 = fields.get(11)?.parse().ok()?;
+    let system: u32 = fields.get(12)?.parse().ok()?;
+    user.checked_add(system)
+}
+
+/// Resident memory of a process, in kibibytes.
+pub fn resident_kib(process: u32) -> Result<u64, BenchError> {
+    let path = PathBuf::from(format!("/proc/{process}/status"));
+    let text = read(&path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok())
+        .ok_or_else(|| odd(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_found_behind_any_name() {
+        let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
+        assert_eq!(ticks(stat), Some(300));
+        assert_eq!(ticks("7 (a) S"), None);
+    }
+
+    #[test]
+    fn the_own_process_has_memory_and_used_time() {
+        let began = Instant::now();
+        let mut sum = 0_u64;
+        while began.elapsed() < Duration::from_millis(40) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(cpu_time(std::process::id()).unwrap() >= Duration::from_millis(10));
+        assert!(resident_kib(std::process::id()).unwrap() > 1000);
+    }
+
+    #[test]
+    fn a_process_ends_with_its_guard() {
+        let running = Running::start(Path::new("sleep"), &["60".into()], "").unwrap();
+        let id = running.id();
+        assert!(cpu_time(id).is_ok());
+        drop(running);
+        assert!(cpu_time(id).is_err());
+    }
+}
