@@ -39,7 +39,8 @@ use crate::{Duration, rules};
     printcolumn(name = "Live", type_ = "integer", json_path = ".status.podsOnGeneration", description = "pods that serve the newest configuration"),
     printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.addresses[0]"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LLMGatewaySpec {

@@ -29,9 +29,13 @@ use crate::{Duration, rules};
     printcolumn(name = "Max", type_ = "integer", json_path = ".spec.replicas.max"),
     printcolumn(name = "Current", type_ = "integer", json_path = ".status.currentReplicas"),
     printcolumn(name = "Desired", type_ = "integer", json_path = ".status.desiredReplicas"),
-    printcolumn(name = "Signals", type_ = "string", json_path = ".status.signals[*].value"),
+    // A column shows one value, so the other signals are left to `kubectl describe`.
+    printcolumn(name = "First signal", type_ = "string", json_path = ".status.signals[0].name"),
+    printcolumn(name = "Value", type_ = "string", json_path = ".status.signals[0].value"),
+    printcolumn(name = "Aim", type_ = "string", json_path = ".status.signals[0].target"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingPolicySpec {

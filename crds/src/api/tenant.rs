@@ -24,12 +24,14 @@ use crate::rules;
     derive = "PartialEq",
     validation = rules::name_within(63),
     printcolumn(name = "Display name", type_ = "string", json_path = ".spec.displayName"),
-    printcolumn(name = "Keys", type_ = "string", json_path = ".spec.auth.apiKeys[*].name"),
+    printcolumn(name = "Priority", type_ = "string", json_path = ".spec.limits.priority"),
     printcolumn(name = "Max in flight", type_ = "integer", json_path = ".spec.limits.maxInFlight"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
     printcolumn(name = "Refs", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
     printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "References", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].message", priority = 1),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TenantSpec {
