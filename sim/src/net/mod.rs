@@ -67,6 +67,7 @@ impl Sim {
             })?);
         }
         let mut address = config.listen;
+        check_free(address).map_err(|source| StartError::Listen { address, source })?;
         let mut listeners = Vec::new();
         for _ in 0..config.threads.max(1) {
             let listener = listen(address).map_err(|source| StartError::Listen { address, source })?;
@@ -229,6 +230,15 @@ impl Drop for Owned {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Refuses a port on which another program listens. The kernel would let two programs of one user share it, and give
+/// each a part of the connections.
+fn check_free(address: SocketAddr) -> std::io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
 }
 
 /// A socket that shares its port with others of this process, so that each thread accepts for itself.

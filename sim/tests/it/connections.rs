@@ -83,3 +83,14 @@ async fn a_missing_key_file_is_an_error_that_names_it() {
     assert!(matches!(error, StartError::KeyFile { .. }));
     assert_eq!(error.to_string(), "cannot read the key file /nonexistent/keys");
 }
+
+#[tokio::test]
+async fn a_port_on_which_another_one_listens_is_refused() {
+    let first = start(|_| ());
+    let config = SimConfig {
+        listen: first.addr(),
+        ..SimConfig::default()
+    };
+    assert!(matches!(Sim::start(config), Err(StartError::Listen { .. })));
+    assert_eq!(post(&first, CHAT, &[], chat(json!({}))).await.status, 200);
+}

@@ -10,5 +10,6 @@ mod admin;
 mod answers;
 mod client;
 mod connections;
+mod docs;
 mod faults;
 mod latency;
