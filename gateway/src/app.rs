@@ -294,6 +294,8 @@ impl Control {
         }
         let mut config = kube::Config::infer().await?;
         config.default_namespace.clone_from(&gateway.namespace);
+        // The watches wait and try again by themselves, and say so; hidden retries below them would delay both.
+        config.default_retry = false;
         let client = kube::Client::try_from(config).map_err(|error| AppError::Kube(Box::new(error)))?;
         let (updates, receiver) = mpsc::channel(UPDATES);
         tokio::spawn(keeper.run(receiver));

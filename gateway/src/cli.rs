@@ -115,6 +115,7 @@ pub struct ServeArgs {
     #[arg(long, env = "TOKENWEIR_GRACE", value_name = "DURATION", default_value = "50s")]
     pub grace: tokenweir_crds::Duration,
 
+    /// Log lines.
     #[command(flatten)]
     pub logs: LogArgs,
 }
@@ -197,7 +198,7 @@ pub fn main() -> ExitCode {
             tokenweir_process::print_completion(shell, &mut Cli::command());
             return ExitCode::SUCCESS;
         }
-        Some(Command::Drain { telemetry }) => app::block_on(crate::preflight::drain(telemetry)),
+        Some(Command::Drain { telemetry }) => app::block_on(preflight::drain(telemetry)),
         None if cli.serve.check => preflight::check(&cli.serve),
         None => cli
             .serve

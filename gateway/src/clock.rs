@@ -37,7 +37,7 @@ impl Default for SystemClock {
 }
 
 /// Where monotonic time starts.
-const ORIGIN: Duration = Duration::from_secs(60);
+const ORIGIN: Duration = Duration::from_mins(1);
 
 impl Clock for SystemClock {
     fn monotonic(&self) -> Duration {

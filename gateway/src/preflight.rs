@@ -19,7 +19,7 @@ use crate::source::files::Folder;
 use crate::telemetry::DRAIN_PATH;
 
 /// How long a gateway may take to answer that it is lame, beyond the lame duck phase itself, which is its own business.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(2);
 /// What its answer may have.
 const MAX_ANSWER: usize = 4 * 1024;
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokenweir_config::admin_token::{Denied, Scope};
 use tokenweir_config::names::{SIGNALS_PATH, STATUS_PATH};
-use tokenweir_config::status::{Rejected, Serving, Status};
+use tokenweir_config::status::Status;
 
 use crate::answer;
 use crate::clock::Clock;
@@ -67,8 +67,8 @@ impl Admin {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pod: self.state.pod.clone(),
-            serving: self.state.serving().as_deref().map(Serving::clone),
-            rejected: self.state.rejected().as_deref().map(Rejected::clone),
+            serving: self.state.serving().as_deref().cloned(),
+            rejected: self.state.rejected().as_deref().cloned(),
             phase: self.drain.phase(),
             in_flight: totals.in_flight,
             queue_depth: totals.queue_depth,

@@ -135,3 +135,72 @@ async fn feed(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use hyper::body::Body as _;
+    use tokenweir_signals::{Frame, PodSignals};
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::meter::Scopes;
+    use crate::testing::snapshot;
+    use crate::traces::Traces;
+
+    struct Bench {
+        signals: Arc<Signals>,
+        _run: tokio::task::JoinHandle<()>,
+    }
+
+    fn bench() -> Bench {
+        let meter = MeterHub::new(ManualClock::new(), Traces::new());
+        meter.set_scopes(Scopes::of(&snapshot(1)));
+        let signals = Signals::new();
+        let run = tokio::spawn(Arc::clone(&signals).run(meter, Drain::new()));
+        Bench { signals, _run: run }
+    }
+
+    async fn pass(frames: u64) {
+        for _ in 0..frames {
+            tokio::time::sleep(Duration::from_millis(FRAME_INTERVAL_MS)).await;
+        }
+    }
+
+    async fn read(body: &mut Body) -> Option<Frame> {
+        let frame = poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await?;
+        Some(serde_json::from_slice(&frame.unwrap().into_data().unwrap()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_read_is_cut_and_the_others_go_on() {
+        let bench = bench();
+        let (slow_cut, fast_cut) = (CancellationToken::new(), CancellationToken::new());
+        let _slow = bench.signals.subscribe(slow_cut.clone());
+        let mut fast = bench.signals.subscribe(fast_cut.clone()).into_body();
+        let mut known = PodSignals::default();
+        for n in 0..30_u64 {
+            let frame = read(&mut fast).await.unwrap();
+            assert_eq!(frame.seq, n);
+            known.apply(frame).unwrap();
+        }
+        assert!(slow_cut.is_cancelled());
+        assert!(!fast_cut.is_cancelled());
+        assert_eq!(bench.signals.subscribers(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_goes_gives_its_place_back() {
+        let bench = bench();
+        let answers: Vec<_> = (0..MAX_SUBSCRIBERS)
+            .map(|_| bench.signals.subscribe(CancellationToken::new()))
+            .collect();
+        assert!(answers.iter().all(|answer| answer.status() == StatusCode::OK));
+        let refused = bench.signals.subscribe(CancellationToken::new());
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        drop(answers);
+        pass(1).await;
+        assert_eq!(bench.signals.subscribers(), 0);
+    }
+}

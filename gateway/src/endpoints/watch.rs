@@ -88,7 +88,7 @@ impl Follower {
             let event = tokio::select! {
                 changed = wanted.changed() => {
                     changed?;
-                    self.wanted = wanted.borrow_and_update().clone();
+                    self.wanted.clone_from(&wanted.borrow_and_update());
                     self.shared.table.retain(&self.wanted);
                     if !self.wanted.iter().all(|service| self.names.contains(&service.name)) {
                         return Ok(());

@@ -83,13 +83,13 @@ impl Totals {
     }
 
     pub(super) fn ended(&mut self, ending: Ending, seconds: f64) {
-        match self.durations.iter_mut().find(|(known, _)| *known == ending) {
-            Some((_, histogram)) => histogram.record(seconds),
-            None => {
-                let mut histogram = Histogram::new(DURATION);
-                histogram.record(seconds);
-                self.durations.push((ending, histogram));
-            }
+        let known = self.durations.iter_mut().find(|(known, _)| *known == ending);
+        if let Some((_, histogram)) = known {
+            histogram.record(seconds);
+        } else {
+            let mut histogram = Histogram::new(DURATION);
+            histogram.record(seconds);
+            self.durations.push((ending, histogram));
         }
     }
 
@@ -100,14 +100,12 @@ impl Totals {
         let Some(provider) = provider.filter(|_| input.is_some() || output.is_some()) else {
             return;
         };
-        let at = match self.usage.iter().position(|(known, ..)| known == provider) {
-            Some(at) => at,
-            None => {
-                self.usage
-                    .push((Arc::clone(provider), Histogram::new(TOKENS), Histogram::new(TOKENS)));
-                self.usage.len() - 1
-            }
-        };
+        let known = self.usage.iter().position(|(known, ..)| known == provider);
+        let at = known.unwrap_or(self.usage.len());
+        if known.is_none() {
+            self.usage
+                .push((Arc::clone(provider), Histogram::new(TOKENS), Histogram::new(TOKENS)));
+        }
         let (_, inputs, outputs) = &mut self.usage[at];
         for (histogram, tokens) in [(inputs, input), (outputs, output)] {
             if let Some(tokens) = tokens {

@@ -56,16 +56,16 @@ impl Folder {
 
     /// Loads again after each change and sends what has become of it, until nobody listens any more.
     pub async fn watch(self, served: Snapshot, updates: mpsc::Sender<Update>) -> Result<(), WatchError> {
-        let (changes, mut changed) = mpsc::channel(1);
+        let (changes, mut news) = mpsc::channel(1);
         // Kept until the end: dropping it ends the watch.
         let _watcher = watcher(&self.path, changes)?;
         let mut served = served;
         loop {
             // Changes that come while one is loaded are one more change.
-            if changed.recv().await.is_none() {
+            if news.recv().await.is_none() {
                 return Ok(());
             }
-            settle(&mut changed).await;
+            settle(&mut news).await;
             let folder = self.clone();
             let generation = served.generation + 1;
             let Ok(loaded) = tokio::task::spawn_blocking(move || folder.load(generation)).await else {
@@ -139,11 +139,11 @@ fn watcher(path: &Path, changes: mpsc::Sender<()>) -> Result<RecommendedWatcher,
 }
 
 /// Returns once nothing has changed for a moment.
-async fn settle(changed: &mut mpsc::Receiver<()>) {
+async fn settle(news: &mut mpsc::Receiver<()>) {
     let patience = Instant::now() + PATIENCE;
     loop {
         let quiet = (Instant::now() + QUIET).min(patience);
-        match tokio::time::timeout_at(quiet, changed.recv()).await {
+        match tokio::time::timeout_at(quiet, news.recv()).await {
             Ok(Some(())) if Instant::now() < patience => {}
             _ => return,
         }

@@ -135,13 +135,17 @@ impl HttpClient for OtlpClient {
         Self: 'async_trait,
     {
         let client = self.client.clone();
-        let exchange = self.runtime.spawn(tokio::time::timeout(EXPORT_TIMEOUT, async move {
+        let exchange = async move {
             let response = client.request(request.map(Full::new)).await?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
-        }));
-        Box::pin(async move { exchange.await?? })
+        };
+        // The timer belongs to the runtime too, so that it is made there.
+        let exchange = self
+            .runtime
+            .spawn(async move { tokio::time::timeout(EXPORT_TIMEOUT, exchange).await? });
+        Box::pin(async move { exchange.await? })
     }
 }
 

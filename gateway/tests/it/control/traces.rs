@@ -140,6 +140,8 @@ async fn a_collector_that_never_answers_slows_no_request_and_not_the_end() {
     }
     // The exporter's own timeout is 5 s: one request that waited for it would show.
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    silent.set_nonblocking(true).unwrap();
+    let _attempt = wait_for("an attempt to export", || async { silent.accept().ok() }).await;
     gateway.signal("TERM");
     let begin = Instant::now();
     assert_eq!(gateway.ended().await, Some(0));
