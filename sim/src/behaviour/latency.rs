@@ -95,9 +95,12 @@ impl Latency {
     }
 }
 
-/// Milliseconds as a duration. The language of specifications keeps them between zero and a day; sums stay far inside.
+/// A day in milliseconds. Nothing takes longer, so that no sum of durations leaves the range of an instant.
+pub(super) const MAX_MILLIS: f64 = 86_400_000.0;
+
+/// Milliseconds as a duration, at most a day.
 pub(super) fn millis(value: f64) -> Duration {
-    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::ZERO)
+    Duration::try_from_secs_f64(value.min(MAX_MILLIS) / 1000.0).unwrap_or(Duration::ZERO)
 }
 
 fn log_normal(median: f64, p99: f64, random: &mut Random) -> Duration {
@@ -106,7 +109,7 @@ fn log_normal(median: f64, p99: f64, random: &mut Random) -> Duration {
     }
     // The 99th percentile of the standard normal distribution.
     let sigma = (p99.max(median) / median).ln() / 2.326_347_874;
-    millis((median * (sigma * random.normal()).exp()).min(86_400_000.0))
+    millis(median * (sigma * random.normal()).exp())
 }
 
 impl FromStr for Latency {

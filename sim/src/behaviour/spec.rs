@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::latency::MAX_MILLIS;
+
 /// Why a text in that language is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
@@ -84,8 +86,7 @@ impl<'a> Spec<'a> {
     pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, SpecError> {
         let Some(given) = self.text(name) else { return Ok(None) };
         match given.parse::<f64>() {
-            // A day in milliseconds, so that no sum of them leaves the range of a Duration.
-            Ok(value) if (0.0..=86_400_000.0).contains(&value) => Ok(Some(value)),
+            Ok(value) if (0.0..=MAX_MILLIS).contains(&value) => Ok(Some(value)),
             _ => Err(SpecError::Value {
                 name: name.into(),
                 given: given.into(),

@@ -302,9 +302,11 @@ impl Ready {
 
 /// How many tokens the answer has, and whether the client's limit cut it.
 fn length(behaviour: &Behaviour, shaping: &Shaping<'_>, wanted: &Wanted, hash: u64) -> (u64, bool) {
-    let drawn = behaviour.output_tokens.draw(&mut Random::new(hash ^ 0x10));
+    // All choices together stay within what one request may make the simulator hold.
+    let most = OutputTokens::LIMIT / wanted.choices.max(1);
+    let drawn = behaviour.output_tokens.draw(&mut Random::new(hash ^ 0x10)).min(most);
     // A limit of 0 generates one token, as the smallest answer there is.
-    let limit = wanted.max_tokens.map(|limit| limit.clamp(1, OutputTokens::LIMIT));
+    let limit = wanted.max_tokens.map(|limit| limit.clamp(1, most));
     match limit {
         Some(limit) if shaping.ignore_eos == Some(true) || drawn > limit => (limit, true),
         _ => (drawn, false),

@@ -250,3 +250,26 @@ async fn models_are_listed_and_shown() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn damaged_requests_are_refused_or_served_and_never_break_the_connection() {
+    let sim = start(|_| ());
+    let version = [("anthropic-version", "2023-06-01")];
+    let body =
+        chat(json!({"max_tokens": 2, "n": 2, "input": ["a", [1, 2]], "prompt": ["b"], "dimensions": 3, "system": "s"}));
+    let body = body.to_string().into_bytes();
+    for path in [CHAT, "/v1/completions", "/v1/embeddings", "/v1/messages"] {
+        for at in 0..body.len() {
+            for with in [b'"', b'{', b'-', b'9', 0xFF] {
+                let mut damaged = body.clone();
+                damaged[at] = with;
+                let reply = send(&sim, Method::POST, path, &version, damaged).await;
+                assert!(
+                    matches!(reply.status.as_u16(), 200 | 400),
+                    "{} at {at} of {path}",
+                    reply.status
+                );
+            }
+        }
+    }
+}
