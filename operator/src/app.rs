@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::board::Board;
 use crate::certificates::{self, CertificateReconciler};
+use crate::check::LEASE;
 use crate::cli::{Cli, RunArgs};
 use crate::clock::Clock;
 use crate::context::Context;
@@ -31,8 +32,6 @@ use crate::watch::{Caches, Inbox, Inboxes, Queues, Router, start};
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Pause between two tries to get at the root key.
 const ROOT_KEY_RETRY: Duration = Duration::from_secs(2);
-/// Name of the lease.
-const LEASE: &str = "tokenweir-operator";
 
 /// Why the operator ended in another way than asked.
 #[derive(Debug, thiserror::Error)]
@@ -202,11 +201,7 @@ impl Operator {
             metrics: &self.metrics,
             shutdown,
         };
-        spawner.spawn(
-            GatewayReconciler::new(context.clone()),
-            &caches.gateways,
-            gateways,
-        );
+        spawner.spawn(GatewayReconciler::new(context.clone()), &caches.gateways, gateways);
         spawner.spawn(
             GatewayStatusReconciler::new(context.clone()),
             &caches.gateways,

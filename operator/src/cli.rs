@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use tokenweir_process::LogArgs;
 
+use crate::check::CheckArgs;
 use crate::leader::Timing;
 use crate::settings::{PullPolicy, Settings};
 use crate::watch::Scope;
@@ -40,6 +41,8 @@ pub enum Command {
         /// For which shell
         shell: Shell,
     },
+    /// Look whether the installation in the cluster is whole; exit code 1 if not
+    Check(CheckArgs),
 }
 
 /// How to run the operator.

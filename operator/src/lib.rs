@@ -7,6 +7,7 @@
 mod app;
 mod board;
 mod certificates;
+mod check;
 mod cli;
 mod clock;
 mod context;
@@ -35,12 +36,19 @@ use cli::{Cli, Command};
 /// Exit codes: 0 after an orderly end, 1 after a failure or the loss of the lease, 2 for a wrong command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Command::Completions { shell }) = cli.command {
-        tokenweir_process::print_completion(shell, &mut Cli::command());
-        return ExitCode::SUCCESS;
-    }
     tokenweir_process::install_crypto_provider();
-    match app::run(&cli) {
+    match &cli.command {
+        Some(Command::Completions { shell }) => {
+            tokenweir_process::print_completion(*shell, &mut Cli::command());
+            ExitCode::SUCCESS
+        }
+        Some(Command::Check(args)) => exit_code(check::run(args)),
+        None => exit_code(app::run(&cli)),
+    }
+}
+
+fn exit_code<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => tokenweir_process::report_failure("tokenweir-operator", &error),
     }
