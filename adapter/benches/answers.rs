@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divan::Bencher;
-use tokenweir_adapter::clock::{Clock, Now, SystemClock};
+use tokenweir_adapter::clock::{Now, SystemClock};
 use tokenweir_adapter::metrics_api::MetricsService;
 use tokenweir_adapter::metrics_api::answer::CustomVersion;
 use tokenweir_adapter::metrics_api::objects::Objects;

@@ -177,8 +177,27 @@ fn identify(object: PartialObjectMeta<DynamicObject>) -> Option<(String, String,
 
 #[cfg(test)]
 mod tests {
+    use kube::Resource;
+    use tokenweir_crds::api::{LLMGateway, ModelRoute, Tenant};
+
     use super::*;
     use crate::metrics_api::selector;
+
+    fn assert_is<K: Resource<DynamicType = ()>>(kind: ObjectKind) {
+        assert_eq!(
+            (K::kind(&()).as_ref(), K::plural(&()).as_ref()),
+            (kind.kind(), kind.plural())
+        );
+        assert_eq!((K::group(&()).as_ref(), K::version(&()).as_ref()), (GROUP, VERSION));
+        assert_eq!(K::api_version(&()), API_VERSION);
+    }
+
+    #[test]
+    fn kinds_are_called_as_the_api_calls_them() {
+        assert_is::<LLMGateway>(ObjectKind::LlmGateway);
+        assert_is::<ModelRoute>(ObjectKind::ModelRoute);
+        assert_is::<Tenant>(ObjectKind::Tenant);
+    }
 
     #[test]
     fn resources_are_known_with_their_group_alone() {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use kube::core::{Expression, Selector};
 use tokenweir_signals::{Rates, Scope};
 
@@ -201,10 +200,10 @@ impl Parameters {
     }
 }
 
-/// Parses a positive duration such as `5s`, `1m30s` or `500ms`.
+/// Parses a duration above zero, such as `5s`, `1m30s` or `500ms`, in the same form as the fields of our kinds.
 pub fn parse_max_age(text: &str) -> Option<Duration> {
-    let duration = text.parse::<SignedDuration>().ok()?;
-    Duration::try_from(duration).ok().filter(|duration| !duration.is_zero())
+    let duration = text.parse::<tokenweir_crds::Duration>().ok()?.to_std();
+    (!duration.is_zero()).then_some(duration)
 }
 
 /// A metric selector chooses one value for a label: `label=value`, or `label in (value)`.

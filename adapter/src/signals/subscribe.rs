@@ -120,21 +120,28 @@ async fn keep_stream(subscriber: &Subscriber, entry: &Arc<PodEntry>, changed: &N
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut root_key = subscriber.root_key.clone();
     loop {
-        let Ok(key) = root_key
-            .wait_for(Option::is_some)
-            .await
-            .map(|key| key.clone().unwrap_or_default())
-        else {
+        let Some(key) = root_key.wait_for(Option::is_some).await.ok().and_then(|key| *key) else {
             return;
         };
         let info = entry.info();
         let Err(error) = stream(subscriber, entry, &info, &key, &mut backoff).await;
         subscriber.telemetry.stream_ended(error.reason());
-        let (namespace, pod) = (&info.namespace, &info.name);
-        if info.counts() {
-            tracing::warn!(namespace, pod, error = %crate::named::chain(&error), "signal stream ended");
+        let info = entry.info();
+        let (namespace, pod, error) = (&info.namespace, &info.name, crate::named::chain(&error));
+        if info.terminating {
+            // Whoever answers at this address from now on may be another pod: its values must not be counted twice.
+            tracing::debug!(
+                namespace,
+                pod,
+                error,
+                "signal stream of a pod that is being deleted ended"
+            );
+            return;
+        }
+        if info.ready {
+            tracing::warn!(namespace, pod, error, "signal stream ended");
         } else {
-            tracing::debug!(namespace, pod, error = %crate::named::chain(&error), "signal stream ended");
+            tracing::debug!(namespace, pod, error, "signal stream ended");
         }
         tokio::select! {
             () = tokio::time::sleep(backoff.pause()) => {}

@@ -75,6 +75,42 @@ async fn a_stream_that_was_cut_is_back_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_passes_to_another_pod_is_not_counted_twice() {
+    let mut world = World::with(&["--max-signal-age", "400ms"]).await;
+    world.pod("edge-1", vec![(Scope::pod(), depth(3))]).await;
+    let leaving = world.pod("edge-2", vec![(Scope::pod(), depth(4))]).await;
+    let sum = format!("{CUSTOM}{GATEWAY}");
+    world.value_until(&sum, "7").await;
+    let mut terminating = pod("edge-2", &leaving);
+    terminating["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    world.api.put(PODS, terminating);
+    leaving.kill();
+    let heir = until("the address is free again", async || {
+        crate::gateway::Gateway::restart(&crate::world::ROOT_KEY, "llm", "edge", leaving.address)
+            .await
+            .ok()
+    })
+    .await;
+    heir.say(vec![(Scope::pod(), depth(100))]);
+    world.value_until(&sum, "3").await;
+    world.api.put(PODS, pod("edge-3", &heir));
+    world
+        .ask_until(&sum, "the heir counts once", |answer| {
+            let value = answer.json()["items"][0]["value"].as_str().map(str::to_owned);
+            assert_ne!(value.as_deref(), Some("203"));
+            value.as_deref() == Some("103")
+        })
+        .await;
+    world
+        .ask_until(
+            &format!("{CUSTOM}/pods/edge-2/queue_depth"),
+            "the old pod is stale",
+            |a| a.code == 503,
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_go_on_while_the_api_server_is_away() {
     let mut world = World::new().await;
     let gateway = world.pod("edge-1", vec![(Scope::pod(), depth(3))]).await;
@@ -103,10 +139,7 @@ async fn a_rotated_root_key_is_used_for_new_streams() {
             answer.code == 503 && answer.message() == "no values younger than 5s from edge-2"
         })
         .await;
-    world.api.put(
-        SECRETS,
-        crate::world::secret("tokenweir-root-key", &[("rootKey", &next_key)]),
-    );
+    world.api.put(SECRETS, crate::world::root_key_secret(&next_key));
     // The open stream goes on although its token is of the old key.
     world.value_until(&sum, "7").await;
 }

@@ -53,7 +53,7 @@ impl World {
         let api = ApiServer::start().await;
         let (front_proxy, serving) = (Authority::new("front-proxy-ca"), Authority::new("serving-ca"));
         api.put(CONFIG_MAPS, front_proxy_config(&front_proxy));
-        api.put(SECRETS, secret("tokenweir-root-key", &[("rootKey", &ROOT_KEY)]));
+        api.put(SECRETS, root_key_secret(&ROOT_KEY));
         api.put(SECRETS, serving_secret(&serving));
         let first = Gateway::start(&ROOT_KEY, "llm", "edge", 0).await;
         let port = first.address.port();
@@ -197,6 +197,10 @@ pub fn serving_secret(authority: &Authority) -> Value {
         "tokenweir-adapter-tls",
         &[("tls.crt", certificate.as_bytes()), ("tls.key", key.as_bytes())],
     )
+}
+
+pub fn root_key_secret(key: &[u8; 32]) -> Value {
+    secret("tokenweir-root-key", &[("rootKey", STANDARD.encode(key).as_bytes())])
 }
 
 pub fn secret(name: &str, fields: &[(&str, &[u8])]) -> Value {
