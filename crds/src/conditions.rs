@@ -114,7 +114,7 @@ reasons! {
     SecretNotFound,
     /// A named Secret lacks the key, or its value is empty or not text.
     SecretInvalid,
-    /// A named Service does not exist.
+    /// A named Service does not exist, or lacks the port.
     ServiceNotFound,
     /// The object to scale does not exist.
     TargetNotFound,

@@ -22,7 +22,6 @@ use crate::{Duration, rules};
     shortname = "llmgw",
     category = "tokenweir",
     namespaced,
-    cel,
     doc = "A data plane: a set of gateway pods that serve the model routes which name it.",
     status = "LLMGatewayStatus",
     derive = "PartialEq",

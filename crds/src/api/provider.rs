@@ -22,7 +22,6 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
     shortname = "mp",
     category = "tokenweir",
     namespaced,
-    cel,
     doc = "A server that answers model requests: OpenAI, or anything that speaks its wire.",
     status = "ModelProviderStatus",
     derive = "PartialEq",

@@ -20,7 +20,6 @@ use crate::{Duration, rules};
     shortname = "mr",
     category = "tokenweir",
     namespaced,
-    cel,
     doc = "A model name that clients ask for, and the providers that answer.",
     status = "ModelRouteStatus",
     derive = "PartialEq",

@@ -19,7 +19,6 @@ use crate::{Duration, rules};
     shortname = "sp",
     category = "tokenweir",
     namespaced,
-    cel,
     doc = "How many pods a gateway has, by live signals.",
     status = "ScalingPolicyStatus",
     derive = "PartialEq",

@@ -18,7 +18,6 @@ use crate::rules;
     shortname = "tn",
     category = "tokenweir",
     namespaced,
-    cel,
     doc = "Somebody who may ask, by API key, at every gateway of the namespace.",
     status = "TenantStatus",
     derive = "PartialEq",

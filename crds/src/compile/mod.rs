@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use tokenweir_config::{FORMAT, GatewayRef, Snapshot};
 
 pub use inputs::{Inputs, Keys, SecretError, Secrets, referenced_secrets};
+pub use provider::check_backend_ref;
 pub use route::check_gateway_refs;
 pub use verdict::{Kind, Problem, Verdict};
 

@@ -1,11 +1,11 @@
 //! Providers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokenweir_config::{Credential, Model, Provider, ProviderKind, ProviderLimits, ServiceRef, Timeouts, Upstream};
 
 use super::{Inputs, Problem};
-use crate::api::{ModelProviderSpec, OPENAI_ENDPOINT, ProviderType};
+use crate::api::{ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType};
 use crate::conditions::Reason;
 
 pub(super) struct Providers<'a> {
@@ -90,6 +90,37 @@ fn upstream(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Upstream, P
             "endpoint and backendRef are both given; keep one",
         )),
     }
+}
+
+/// What is wrong with a provider's Service, given the port numbers of every Service of its namespace by name.
+///
+/// Apart from [`super::compile`], because it changes nothing about what is served: gateways follow the endpoints themselves,
+/// and a Service that appears is used at once. Without a cluster there is no Service to look for.
+pub fn check_backend_ref(provider: &ModelProvider, services: &BTreeMap<String, BTreeSet<u16>>) -> Option<Problem> {
+    let backend = provider.spec.backend_ref.as_ref()?;
+    let name = &backend.name;
+    let Some(ports) = services.get(name) else {
+        let message = format!("Service {name} does not exist in this namespace");
+        return Some(Problem::unresolved(
+            Reason::ServiceNotFound,
+            "spec.backendRef.name",
+            message,
+        ));
+    };
+    if ports.contains(&backend.port) {
+        return None;
+    }
+    let known: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let message = format!(
+        "Service {name} has no port {}; it has {}",
+        backend.port,
+        known.join(", ")
+    );
+    Some(Problem::unresolved(
+        Reason::ServiceNotFound,
+        "spec.backendRef.port",
+        message,
+    ))
 }
 
 fn models(spec: &ModelProviderSpec) -> Vec<Model> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -9,7 +9,9 @@ use tokenweir_config::Snapshot;
 use tokenweir_config::admin_token::{derive_admin_key, derive_key_hash_key};
 use tokenweir_config::shards::digest_hex;
 use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, Tenant};
-use tokenweir_crds::compile::{Compiled, Inputs, Keys, Kind, Secrets, check_gateway_refs, compile, referenced_secrets};
+use tokenweir_crds::compile::{
+    Compiled, Inputs, Keys, Kind, Secrets, check_backend_ref, check_gateway_refs, compile, referenced_secrets,
+};
 use tokenweir_crds::conditions::{ConditionStatus, Reason};
 use tokenweir_crds::schema::Schemas;
 
@@ -164,6 +166,33 @@ fn a_route_without_any_gateway_is_judged_alone() {
     assert_eq!(
         problems[0].to_string(),
         "spec.gatewayRefs[0].name: LLMGateway edge does not exist in this namespace; there is none"
+    );
+}
+
+#[test]
+fn a_service_or_port_that_is_missing_is_named() {
+    let world = World::golden("everything.yaml");
+    let vllm = &world.providers[1];
+    let with = |ports: &[u16]| BTreeMap::from([("vllm".to_owned(), ports.iter().copied().collect::<BTreeSet<u16>>())]);
+    assert_eq!(check_backend_ref(vllm, &with(&[8000, 9000])), None);
+    assert_eq!(
+        check_backend_ref(&world.providers[0], &BTreeMap::new()),
+        None,
+        "it has an endpoint"
+    );
+    let missing = check_backend_ref(vllm, &BTreeMap::new()).unwrap();
+    assert_eq!(
+        missing.to_string(),
+        "spec.backendRef.name: Service vllm does not exist in this namespace"
+    );
+    let port = check_backend_ref(vllm, &with(&[80, 443])).unwrap();
+    assert_eq!(
+        port.to_string(),
+        "spec.backendRef.port: Service vllm has no port 8000; it has 80, 443"
+    );
+    assert_eq!(
+        (missing.reason, port.reason),
+        (Reason::ServiceNotFound, Reason::ServiceNotFound)
     );
 }
 
