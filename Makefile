@@ -73,3 +73,5 @@ cluster-status: ## Say which parts of the local cluster run
 .PHONY: images
 images: setup ## Build the images and hand them to the cluster
 	@$(DEV) images $(ARGS)
+
+include bench/bench.mk

@@ -1,7 +1,15 @@
 # Included by the Makefile.
 
+BENCH := $${CARGO_TARGET_DIR:-target}/release/tokenweir-bench
+
 .PHONY: bench
-bench: ## Measure the gateway against a bare proxy (takes about five minutes on a quiet machine)
+bench: ## Measure the gateway against a bare proxy (takes about three minutes; on a quiet machine)
 	cargo build --release --package tokenweir-sim --package tokenweir-gateway --package tokenweir-bench
-	$${CARGO_TARGET_DIR:-target}/release/tokenweir-bench gateway $(ARGS)
-	$${CARGO_TARGET_DIR:-target}/release/tokenweir-bench change
+	$(BENCH) gateway $(ARGS)
+	$(BENCH) change
+
+.PHONY: bench-cluster
+bench-cluster: ## Measure changes and the age of signals on the cluster where Tokenweir is installed
+	cargo build --release --package tokenweir-bench
+	$(BENCH) cluster-change
+	$(BENCH) cluster-signals

@@ -24,19 +24,13 @@ pub async fn measure(programs: &Programs, gateways: usize, changes: usize) -> Re
     for _ in 0..gateways.max(1) {
         running.push(fixture::gateway(programs, "", 1, &configuration).await?);
     }
+    let addresses: Vec<SocketAddr> = running.iter().map(|gateway| gateway.server.address).collect();
     let mut times = Vec::new();
     for change in 0..changes.max(1) {
         let model = format!("sim-{change}");
         let began = Instant::now();
         configuration.set_route(&model)?;
-        let mut watching = Vec::new();
-        for gateway in &running {
-            watching.push(tokio::spawn(served(gateway.server.address, model.clone(), began)));
-        }
-        let mut slowest = Duration::ZERO;
-        for watch in watching {
-            slowest = slowest.max(watch.await.map_err(std::io::Error::other)??);
-        }
+        let slowest = served_by_all(&addresses, &model, began).await?;
         times.push(u64::try_from(slowest.as_micros()).unwrap_or(u64::MAX));
     }
     times.sort_unstable();
@@ -49,6 +43,23 @@ pub async fn measure(programs: &Programs, gateways: usize, changes: usize) -> Re
         shown(95),
         shown(100)
     ))
+}
+
+/// Asks all gateways without a pause until the answers of each name the model; the time of the last one since `began`.
+pub(crate) async fn served_by_all(
+    gateways: &[SocketAddr],
+    model: &str,
+    began: Instant,
+) -> Result<Duration, BenchError> {
+    let watches: Vec<_> = gateways
+        .iter()
+        .map(|gateway| tokio::spawn(served(*gateway, model.to_owned(), began)))
+        .collect();
+    let mut slowest = Duration::ZERO;
+    for watch in watches {
+        slowest = slowest.max(watch.await.map_err(std::io::Error::other)??);
+    }
+    Ok(slowest)
 }
 
 /// Asks one gateway until its answer names the model; the time since the change.

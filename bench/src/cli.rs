@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::cluster::{self, Api, Settings};
 use crate::error::BenchError;
 use crate::fixture::Programs;
 use crate::gateway::Options;
@@ -66,6 +67,28 @@ enum Command {
         changes: usize,
         #[command(flatten)]
         programs: ProgramArgs,
+    },
+    /// On a cluster: how long a changed ModelRoute takes until every gateway pod serves it
+    ClusterChange {
+        /// Changes that are measured
+        #[arg(long, default_value_t = 40)]
+        changes: usize,
+        /// Gateway pods
+        #[arg(long, default_value_t = 4)]
+        pods: usize,
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// On a cluster: the age of the values that a HorizontalPodAutoscaler reads
+    ClusterSignals {
+        /// Answers that are read
+        #[arg(long, default_value_t = 400)]
+        samples: usize,
+        /// Gateway pods
+        #[arg(long, default_value_t = 10)]
+        pods: usize,
+        #[command(flatten)]
+        cluster: ClusterArgs,
     },
     /// A bare reverse proxy, until it is ended
     Proxy {
@@ -127,6 +150,33 @@ impl ProgramArgs {
     }
 }
 
+#[derive(Debug, clap::Args)]
+struct ClusterArgs {
+    /// kubectl, with the context to be used
+    #[arg(long, env = "KUBECTL", default_value = "kubectl", value_name = "FILE")]
+    kubectl: PathBuf,
+    /// Namespace to make for the measurement, and to remove after it
+    #[arg(long, default_value = "tokenweir-bench", value_name = "NAME")]
+    namespace: String,
+    /// Namespace where Tokenweir is installed
+    #[arg(long, default_value = "tokenweir-system", value_name = "NAME")]
+    system: String,
+    /// Image of the simulator [default: the one beside the installed operator's]
+    #[arg(long, value_name = "IMAGE")]
+    sim_image: Option<String>,
+}
+
+impl ClusterArgs {
+    fn settings(self, pods: usize) -> Settings {
+        Settings {
+            namespace: self.namespace,
+            pods,
+            sim_image: self.sim_image,
+            system: self.system,
+        }
+    }
+}
+
 /// Runs the program: 0 with figures on standard output, 1 when they could not be made, 2 for bad usage.
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -173,6 +223,14 @@ async fn measure(command: Command) -> Result<String, BenchError> {
             changes,
             programs,
         } => change::measure(&programs.find()?, gateways, changes).await,
+        Command::ClusterChange { changes, pods, cluster } => {
+            let api = Api::connect(&cluster.kubectl).await?;
+            cluster::change::measure(api, cluster.settings(pods), changes).await
+        }
+        Command::ClusterSignals { samples, pods, cluster } => {
+            let api = Api::connect(&cluster.kubectl).await?;
+            cluster::signals::measure(api, cluster.settings(pods), samples).await
+        }
         Command::Load {
             target,
             connections,

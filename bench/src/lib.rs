@@ -2,12 +2,14 @@
 //!
 //! - `tokenweir-bench gateway`: the gateway against a [bare proxy](proxy), both in front of the simulator.
 //! - `tokenweir-bench change`: how long a changed route takes until all of several gateways serve it.
+//! - `tokenweir-bench cluster-change` and `cluster-signals`: the same on a cluster, and the age of what an HPA reads.
 //! - `tokenweir-bench proxy` and `tokenweir-bench load`: the parts, to be used by hand.
 //!
-//! All traffic stays on loopback and ends after a given time.
+//! All traffic stays on loopback or in a namespace of its own, and ends after a given time.
 
 pub mod change;
 pub mod cli;
+pub mod cluster;
 mod error;
 pub mod fixture;
 pub mod gateway;
