@@ -93,6 +93,9 @@ pub enum AppError {
     /// As above.
     #[error("there is no access to a cluster: {0}")]
     KubeConfig(#[from] kube::config::InferConfigError),
+    /// A task that must not end has ended.
+    #[error("the task {0} ended by itself")]
+    Task(&'static str),
     /// The gateway on this machine.
     #[error(transparent)]
     Drain(#[from] DrainError),
@@ -120,17 +123,25 @@ pub fn block_on(task: impl Future<Output = Result<(), AppError>>) -> Result<(), 
 /// Serves until a signal ends the process and everything has drained.
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let shutdown = shutdown_on_signals()?;
-    let control = Control::new(args);
+    let (lost, mut losses) = mpsc::channel(1);
+    let control = Control::new(args, lost);
     let telemetry = control.open_telemetry().await?;
     let admin = control.open_admin().await?;
-    tokio::spawn(Arc::clone(&control.signals).run(Arc::clone(&control.meter), control.drain.clone()));
+    let signals = Arc::clone(&control.signals).run(Arc::clone(&control.meter), control.drain.clone());
+    control.spawn_vital("live signals", signals);
     let workers = match control.args.config.clone() {
         Some(path) => control.serve_files(&path, admin, telemetry).await?,
         None => control.serve_cluster().await?,
     };
-    shutdown.cancelled().await;
+    let lost = tokio::select! {
+        () = shutdown.cancelled() => None,
+        lost = losses.recv() => lost,
+    };
+    if let Some(task) = lost {
+        tracing::error!(task, "a task that must not end has ended; the gateway drains and ends");
+    }
     control.end(workers).await;
-    Ok(())
+    lost.map_or(Ok(()), |task| Err(AppError::Task(task)))
 }
 
 /// Everything that the control tasks share.
@@ -144,10 +155,12 @@ struct Control {
     traces: Arc<Traces>,
     endpoints: Arc<EndpointTable>,
     stop: CancellationToken,
+    /// Told the name of a vital task that has ended.
+    lost: mpsc::Sender<&'static str>,
 }
 
 impl Control {
-    fn new(args: ServeArgs) -> Self {
+    fn new(args: ServeArgs, lost: mpsc::Sender<&'static str>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let traces = Traces::new();
         Self {
@@ -158,9 +171,21 @@ impl Control {
             traces,
             endpoints: Arc::new(EndpointTable::new()),
             stop: CancellationToken::new(),
+            lost,
             clock,
             args,
         }
+    }
+
+    /// Runs a task without which the process would seem to live and would not follow its configuration: a panic in it
+    /// ends the process, in order, so that it is started anew.
+    fn spawn_vital(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let lost = self.lost.clone();
+        tokio::spawn(async move {
+            // How it ended, the log has said; here it counts that it did.
+            let _ = tokio::spawn(task).await;
+            let _ = lost.send(name).await;
+        });
     }
 
     async fn open_telemetry(&self) -> Result<SocketAddr, AppError> {
@@ -177,7 +202,10 @@ impl Control {
                 subscribers: Box::new(move || signals.subscribers()),
             }),
         };
-        tokio::spawn(net::serve(listener, Arc::new(telemetry), self.stop.clone()));
+        self.spawn_vital(
+            "telemetry port",
+            net::serve(listener, Arc::new(telemetry), self.stop.clone()),
+        );
         Ok(address)
     }
 
@@ -196,7 +224,7 @@ impl Control {
             signals: Arc::clone(&self.signals),
             clock: Arc::clone(&self.clock),
         };
-        tokio::spawn(net::serve(listener, Arc::new(admin), self.stop.clone()));
+        self.spawn_vital("admin port", net::serve(listener, Arc::new(admin), self.stop.clone()));
         Ok(address)
     }
 
@@ -280,8 +308,17 @@ impl Control {
         })?;
         let saved = SavedEndpoints::new(&state_dir);
         saved.load(&self.endpoints);
+        let client = client(&gateway).await?;
         let (wanted, wants) = watch::channel(Vec::new());
         let (learnt, news) = watch::channel(());
+        let endpoints = Follow {
+            client: client.clone(),
+            namespace: gateway.namespace.clone(),
+            table: Arc::clone(&self.endpoints),
+            saved,
+            learnt,
+        };
+        self.spawn_vital("endpoints", follow(endpoints, wants));
         let plane = self.data_plane(Services::Cluster { wanted, learnt: news });
         let workers = plane.workers();
         let disk = DiskCopy::new(&state_dir);
@@ -292,24 +329,9 @@ impl Control {
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the copy on disk cannot be used"),
         }
-        let mut config = kube::Config::infer().await?;
-        config.default_namespace.clone_from(&gateway.namespace);
-        // The watches wait and try again by themselves, and say so; hidden retries below them would delay both.
-        config.default_retry = false;
-        let client = kube::Client::try_from(config).map_err(|error| AppError::Kube(Box::new(error)))?;
         let (updates, receiver) = mpsc::channel(UPDATES);
-        tokio::spawn(keeper.run(receiver));
-        tokio::spawn(follow(
-            Follow {
-                client: client.clone(),
-                namespace: gateway.namespace.clone(),
-                table: Arc::clone(&self.endpoints),
-                saved,
-                learnt,
-            },
-            wants,
-        ));
-        tokio::spawn(secret::watch(client, gateway, updates));
+        self.spawn_vital("configuration keeper", keeper.run(receiver));
+        self.spawn_vital("configuration watch", secret::watch(client, gateway, updates));
         Ok(workers)
     }
 
@@ -330,6 +352,15 @@ impl Control {
         self.stop.cancel();
         tracing::info!("stopped");
     }
+}
+
+/// Access to the cluster. Nothing is asked yet: the API server may be away.
+async fn client(gateway: &GatewayRef) -> Result<kube::Client, AppError> {
+    let mut config = kube::Config::infer().await?;
+    config.default_namespace.clone_from(&gateway.namespace);
+    // The watches wait and try again by themselves, and say so; hidden retries below them would delay both.
+    config.default_retry = false;
+    kube::Client::try_from(config).map_err(|error| AppError::Kube(Box::new(error)))
 }
 
 async fn bind(

@@ -34,9 +34,14 @@ pub struct Follow {
 
 /// Keeps the table in step with the cluster for the Services that `wanted` names.
 ///
-/// While the API server is away the last known addresses stay. Returns when `wanted` is closed.
+/// While the API server is away the last known addresses stay. Nothing happens before `wanted` has changed for the first
+/// time. Returns when it is closed.
 pub async fn follow(follow: Follow, mut wanted: watch::Receiver<Vec<ServiceRef>>) {
     let follow = Arc::new(follow);
+    // Until there is a configuration, nobody knows which saved addresses are still of use.
+    if wanted.changed().await.is_err() {
+        return;
+    }
     loop {
         let services = wanted.borrow_and_update().clone();
         follow.table.retain(&services);

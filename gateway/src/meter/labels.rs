@@ -36,24 +36,9 @@ pub enum Refusal {
     BodyTimeout,
     /// The gateway drains (503).
     Draining,
-    /// There is no configuration yet (503).
-    NotReady,
 }
 
 impl Refusal {
-    /// Every refusal.
-    pub const ALL: [Self; 9] = [
-        Self::Unauthenticated,
-        Self::Forbidden,
-        Self::ModelNotFound,
-        Self::NotFound,
-        Self::BadRequest,
-        Self::TooLarge,
-        Self::BodyTimeout,
-        Self::Draining,
-        Self::NotReady,
-    ];
-
     /// The value of the label `reason`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +50,6 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::BodyTimeout => "body_timeout",
             Self::Draining => "draining",
-            Self::NotReady => "not_ready",
         }
     }
 }
@@ -98,21 +82,6 @@ pub enum UpstreamErrorKind {
 }
 
 impl UpstreamErrorKind {
-    /// Every kind.
-    pub const ALL: [Self; 11] = [
-        Self::Connect,
-        Self::Reset,
-        Self::FirstTokenTimeout,
-        Self::IdleTimeout,
-        Self::TotalTimeout,
-        Self::Interrupted,
-        Self::Malformed,
-        Self::RateLimited,
-        Self::ClientStatus,
-        Self::ServerStatus,
-        Self::NoEndpoint,
-    ];
-
     /// The value of the label `kind`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -120,18 +120,31 @@ impl Meter {
 
     /// Begins to count a request whose tenant and route are known. `received` is [`Meter::now`] when its head came.
     pub fn start(&self, labels: RequestLabels, received: Duration) -> RequestMeter {
+        // Built from the labels and taken apart again: a request of a known series costs no further count of references
+        // that all workers share.
+        let RequestLabels {
+            tenant,
+            route,
+            operation,
+            stream,
+        } = labels;
         let key = SeriesKey {
-            tenant: Arc::clone(&labels.tenant),
-            route: Arc::clone(&labels.route),
-            operation: labels.operation,
+            tenant,
+            route,
+            operation,
         };
-        let series = Arc::clone(
-            self.shard
-                .series
-                .lock()
-                .entry(key)
-                .or_insert_with(|| Arc::new(Series::new())),
-        );
+        let series = self.shard.series(&key);
+        let SeriesKey {
+            tenant,
+            route,
+            operation,
+        } = key;
+        let labels = RequestLabels {
+            tenant,
+            route,
+            operation,
+            stream,
+        };
         RequestMeter::new(self, labels, series, received)
     }
 
@@ -144,6 +157,14 @@ impl Meter {
 impl Shard {
     fn now(&self) -> Duration {
         self.clock.0.monotonic()
+    }
+
+    fn series(&self, key: &SeriesKey) -> Arc<Series> {
+        let mut all = self.series.lock();
+        if let Some(series) = all.get(key) {
+            return Arc::clone(series);
+        }
+        Arc::clone(all.entry(key.clone()).or_insert_with(|| Arc::new(Series::new())))
     }
 
     fn forwarded(&self, provider: &Arc<str>) {

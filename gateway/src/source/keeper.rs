@@ -108,12 +108,9 @@ impl<T: Target> Keeper<T> {
             return;
         }
         let serving = self.state.serving().map(|serving| serving.generation);
-        tracing::error!(
-            generation,
-            serving,
-            reason,
-            "configuration refused, the one before it is served on"
-        );
+        for line in reason.lines() {
+            tracing::error!(generation, serving, "configuration refused: {line}");
+        }
         self.state.reject(Rejected {
             generation,
             reason,

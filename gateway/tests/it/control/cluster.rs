@@ -328,6 +328,21 @@ async fn requests_follow_the_endpoints_of_a_service() {
 }
 
 #[tokio::test]
+async fn of_a_service_with_several_ports_the_one_that_was_named_is_used() {
+    let cluster = Cluster::new().await;
+    let (service, port) = cluster.service();
+    cluster.api.put_service("vllm", &[("metrics", 9090), ("http", 80)]);
+    cluster
+        .api
+        .put_endpoints_with_ports("vllm", &[("metrics", 1), ("http", port)]);
+    cluster
+        .api
+        .put_secrets(&secrets(&snapshot(1, Upstream::Service(service), "one"), Set::A));
+    let gateway = cluster.start();
+    assert_eq!(served_model(&data(&gateway).await).await.as_deref(), Ok("one"));
+}
+
+#[tokio::test]
 async fn the_admin_port_is_closed_without_a_token_and_narrow_with_one() {
     let cluster = Cluster::new().await;
     let _gateway = cluster.start();

@@ -72,7 +72,7 @@ impl FakeApi {
         self.inner.kubeconfig.path().join("config")
     }
 
-    fn put(&self, plural: &str, kind: &str, api_version: &str, name: &str, rest: Value) {
+    fn put(&self, plural: &str, kind: &str, api_version: &str, name: &str, rest: &Value) {
         let mut objects = self.inner.objects.lock().unwrap();
         objects.version += 1;
         let version = objects.version;
@@ -104,7 +104,7 @@ impl FakeApi {
             .iter()
             .map(|(field, bytes)| (&**field, STANDARD.encode(bytes)))
             .collect();
-        self.put("secrets", "Secret", "v1", name, json!({"data": data}));
+        self.put("secrets", "Secret", "v1", name, &json!({"data": data}));
     }
 
     pub fn put_secrets(&self, secrets: &[(String, SecretData)]) {
@@ -128,7 +128,35 @@ impl FakeApi {
             "EndpointSlice",
             "discovery.k8s.io/v1",
             &format!("{service}-x"),
-            slice,
+            &slice,
+        );
+    }
+
+    /// A Service with these ports by name.
+    pub fn put_service(&self, name: &str, ports: &[(&str, u16)]) {
+        let ports: Vec<Value> = ports
+            .iter()
+            .map(|(name, port)| json!({"name": name, "port": port}))
+            .collect();
+        self.put("services", "Service", "v1", name, &json!({"spec": {"ports": ports}}));
+    }
+
+    /// The endpoints, on this machine, of a Service with several ports.
+    pub fn put_endpoints_with_ports(&self, service: &str, ports: &[(&str, u16)]) {
+        let ports: Vec<Value> = ports
+            .iter()
+            .map(|(name, port)| json!({"name": name, "port": port, "protocol": "TCP"}))
+            .collect();
+        let slice = json!({
+            "labels": {"kubernetes.io/service-name": service},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["127.0.0.1"]}], "ports": ports,
+        });
+        self.put(
+            "endpointslices",
+            "EndpointSlice",
+            "discovery.k8s.io/v1",
+            &format!("{service}-x"),
+            &slice,
         );
     }
 
