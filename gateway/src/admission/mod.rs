@@ -144,15 +144,13 @@ impl Admission {
         if !self.gateway.try_acquire() {
             return None;
         }
-        match self.acquire_rest(claim) {
-            Some(at) => Some(self.permit(claim, at, Duration::ZERO)),
-            None => {
-                self.gateway.release();
-                // Another newcomer may have looked in vain while this one held the gateway's place.
-                self.place_became_free();
-                None
-            }
-        }
+        let Some(at) = acquire_rest(claim) else {
+            self.gateway.release();
+            // Another newcomer may have looked in vain while this one held the gateway's place.
+            self.place_became_free();
+            return None;
+        };
+        Some(self.permit(claim, at, Duration::ZERO))
     }
 
     /// The slow path: stand in line.
@@ -209,18 +207,6 @@ impl Admission {
         outcome
     }
 
-    /// Takes what is needed besides the gateway's own place.
-    fn acquire_rest(&self, claim: &Claim) -> Option<usize> {
-        if !claim.tenant.try_acquire() {
-            return None;
-        }
-        let backend = claim.candidates.acquire(claim.usable);
-        if backend.is_none() {
-            claim.tenant.release();
-        }
-        backend
-    }
-
     fn permit(self: &Arc<Self>, claim: &Claim, at: usize, waited: Duration) -> Permit {
         Permit {
             admission: Arc::clone(self),
@@ -246,21 +232,33 @@ impl Admission {
 
     fn serve(self: &Arc<Self>, room: &mut WaitingRoom, now: Instant, undelivered: &mut Vec<Permit>) {
         while room.room.len() > 0 && self.gateway.try_acquire() {
-            let Some((waiter, at)) = room.room.take(|waiter| self.acquire_rest(&waiter.claim)) else {
+            let Some((waiter, at)) = room.room.take(|waiter| acquire_rest(&waiter.claim)) else {
                 self.gateway.release();
                 break;
             };
-            let waited = now.saturating_duration_since(waiter.since);
+            let wait = now.saturating_duration_since(waiter.since);
             // Who did not have to wait says nothing about how long the others do.
-            if !waited.is_zero() {
+            if !wait.is_zero() {
                 room.pace.granted(now);
             }
-            let permit = self.permit(&waiter.claim, at, waited);
+            let permit = self.permit(&waiter.claim, at, wait);
             // A receiver outlives its ticket, so there is always somebody to take it; were there not, it would go back.
             undelivered.extend(waiter.granted.send(permit).err());
         }
         self.waiting.store(room.room.len(), SeqCst);
     }
+}
+
+/// Takes what is needed besides the gateway's own place: the tenant's, and that of a backend, which is returned.
+fn acquire_rest(claim: &Claim) -> Option<usize> {
+    if !claim.tenant.try_acquire() {
+        return None;
+    }
+    let backend = claim.candidates.acquire(claim.usable);
+    if backend.is_none() {
+        claim.tenant.release();
+    }
+    backend
 }
 
 impl WaitingRoom {
@@ -292,20 +290,18 @@ impl Waiting {
             mut receiver,
             place,
         } = self;
-        match tokio::time::timeout_at(deadline, &mut receiver).await {
-            Ok(Ok(permit)) => Ok(permit),
-            // The sender never goes without sending while the ticket is in the room; read it as the end of the wait.
-            Ok(Err(_)) | Err(_) => {
-                place.leave();
-                // It may have been granted between the deadline and leaving.
-                receiver.try_recv().map_err(|_| {
-                    let room = place.admission.room.lock();
-                    Rejected::WaitOver {
-                        retry_after: room.retry_after(Instant::now()),
-                    }
-                })
-            }
+        // The sender never goes without sending while the ticket is in the room; were it so, the wait would be over.
+        if let Ok(Ok(permit)) = tokio::time::timeout_at(deadline, &mut receiver).await {
+            return Ok(permit);
         }
+        place.leave();
+        // It may have been granted between the deadline and leaving.
+        receiver.try_recv().map_err(|_| {
+            let room = place.admission.room.lock();
+            Rejected::WaitOver {
+                retry_after: room.retry_after(Instant::now()),
+            }
+        })
     }
 }
 

@@ -88,7 +88,7 @@ mod tests {
         for n in 0..20 {
             pace.granted(start + Duration::from_secs(n));
         }
-        let next_day = start + Duration::from_secs(86_400);
+        let next_day = start + Duration::from_hours(24);
         pace.queue_began(next_day);
         assert_eq!(pace.retry_after(next_day, 1, Duration::from_secs(30)), 2);
     }

@@ -221,7 +221,7 @@ fn tenant_heads<W>(priority: i32, tenant: usize, lines: &TenantLines<W>) -> impl
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeSet, HashMap};
 
     use proptest::prelude::*;
 
@@ -332,7 +332,7 @@ mod tests {
                     // Line 2 does not exist: nothing can move.
                     Step::Serve { free_line } => {
                         let served = room.take(|(_, _, line)| (*line == free_line).then_some(()));
-                        let usable: Vec<_> = inside.iter().filter(|w| w.3 == free_line).cloned().collect();
+                        let usable: Vec<_> = inside.iter().filter(|w| w.3 == free_line).copied().collect();
                         let Some(((priority, tenant, line), ())) = served else {
                             prop_assert!(usable.is_empty());
                             continue;
@@ -341,9 +341,10 @@ mod tests {
                         let mine = inside.iter().position(|w| (w.1, w.2, w.3) == (priority, tenant, line));
                         inside.remove(mine.expect("served somebody who waits"));
                         // A tenant that waits usably through the whole time is passed by each other at most once.
-                        for other in usable.iter().filter(|w| w.1 == priority && w.2 != tenant) {
-                            let passed = since_turn.entry((priority, other.2)).or_default();
-                            prop_assert!(!passed.contains(&tenant), "tenant {} was passed twice", other.2);
+                        let others = usable.iter().filter(|w| w.1 == priority && w.2 != tenant).map(|w| w.2);
+                        for other in others.collect::<BTreeSet<_>>() {
+                            let passed = since_turn.entry((priority, other)).or_default();
+                            prop_assert!(!passed.contains(&tenant), "tenant {} was passed twice", other);
                             passed.push(tenant);
                         }
                         since_turn.remove(&(priority, tenant));

@@ -239,7 +239,7 @@ fn no_permit_is_lost_and_no_limit_exceeded_between_workers() {
                         })
                         .collect();
                     for task in tasks {
-                        tokio::time::timeout(Duration::from_secs(60), task)
+                        tokio::time::timeout(Duration::from_mins(1), task)
                             .await
                             .expect("no wake-up is lost")
                             .unwrap();

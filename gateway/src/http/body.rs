@@ -9,7 +9,7 @@ use hyper::body::Body;
 /// Largest body taken: images travel inside of chat requests.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// A body must be here in this time. The slowest client worth waiting for sends 16 MiB in it at about 2 Mbit/s.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 /// No more than this is set aside for a body because of its announced length alone.
 const RESERVE_BYTES: usize = 64 * 1024;
 

@@ -37,7 +37,7 @@ pub(super) struct Head<'a> {
 
 impl Head<'_> {
     fn refused(&self, why: Refusal) {
-        self.worker.meter.refused(Some(self.operation.into()), why);
+        self.worker.meter.refused(Some(self.operation), why);
     }
 
     /// Serves the request.
@@ -82,7 +82,7 @@ impl Head<'_> {
         let labels = RequestLabels {
             tenant: Arc::clone(&tenant.name),
             route: Arc::clone(&route.name),
-            operation: self.operation.into(),
+            operation: self.operation,
             stream: peek.stream(),
         };
         let meter = self.worker.meter.start(labels, self.received);

@@ -105,16 +105,14 @@ pub fn draining() -> Response<GatewayBody> {
 
 /// The provider failed: its own answer if it gave one, else an error that says what happened.
 pub fn failed(failure: Failure) -> Response<GatewayBody> {
-    match failure.answer {
-        Some(answer) => passed_on(answer),
-        None => {
-            let error = OpenAiError::new(kind_of(failure.kind), sentence(failure.kind));
-            if failure.kind == UpstreamErrorKind::NoEndpoint {
-                return answer_later(&error, RETRY_WITHOUT_ENDPOINT);
-            }
-            answer(&error)
-        }
+    if let Some(answer) = failure.answer {
+        return passed_on(answer);
     }
+    let error = OpenAiError::new(kind_of(failure.kind), sentence(failure.kind));
+    if failure.kind == UpstreamErrorKind::NoEndpoint {
+        return answer_later(&error, RETRY_WITHOUT_ENDPOINT);
+    }
+    answer(&error)
 }
 
 /// A provider's error with its status, headers and body. A body that is not in OpenAI's form, such as the HTML of a load
@@ -143,7 +141,8 @@ fn is_error_object(body: &[u8]) -> bool {
         #[serde(rename = "error")]
         _error: IgnoredAny,
     }
-    serde_json::from_slice::<Envelope>(body).is_ok()
+    // A list would do as a struct for serde.
+    body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<Envelope>(body).is_ok()
 }
 
 fn kind_of(kind: UpstreamErrorKind) -> ErrorKind {

@@ -76,7 +76,7 @@ async fn respond(
         return errors::not_found(request.uri().path());
     };
     let (operation, method, method_name) = match path {
-        Path::Operation(operation) => (Some(operation.into()), Method::POST, "POST"),
+        Path::Operation(operation) => (Some(operation), Method::POST, "POST"),
         Path::Models | Path::Model(_) => (None, Method::GET, "GET"),
     };
     if *request.method() != method {

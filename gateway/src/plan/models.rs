@@ -1,6 +1,7 @@
 //! The models that a tenant may ask for, by name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::route::Tenant;
 use super::{Plan, Route};
@@ -24,7 +25,7 @@ impl Plan {
         for route in self.routes() {
             for entry in named_by(route) {
                 // A pattern lists only what reaches this route, and not another one that is more specific.
-                if tenant.may_use(entry.id) && self.route(entry.id).is_some_and(|r| std::ptr::eq(&**r, &**route)) {
+                if tenant.may_use(entry.id) && self.route(entry.id).is_some_and(|reached| Arc::ptr_eq(reached, route)) {
                     entries.entry(entry.id).or_insert(entry);
                 }
             }

@@ -170,7 +170,7 @@ fn every_mistake_of_a_snapshot_is_named() {
             v["tenants"]["globex"]["keys"] = v["tenants"]["acme"]["keys"].clone();
         }),
         ("names provider gone", |v| {
-            v["routes"]["gpt"]["backends"][0]["provider"] = json!("gone")
+            v["routes"]["gpt"]["backends"][0]["provider"] = json!("gone");
         }),
         ("has 0 backends", |v| v["routes"]["gpt"]["backends"] = json!([])),
         ("both serve the model *", |v| v["routes"]["gpt"]["model"] = json!("*")),

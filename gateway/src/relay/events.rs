@@ -44,14 +44,33 @@ pub struct EventRelay {
 /// What has passed.
 #[derive(Debug, Default)]
 struct Seen {
-    /// A chunk of a completion.
-    chunk: bool,
-    /// A `finish_reason`.
-    finish: bool,
-    /// `[DONE]`.
-    done: bool,
+    stage: Stage,
     /// An error event of the provider.
     error: bool,
+}
+
+/// How far the stream has come.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Nothing of a completion was seen.
+    #[default]
+    Unknown,
+    /// Chunks of a completion.
+    Begun,
+    /// A `finish_reason`.
+    Finished,
+    /// `[DONE]`.
+    Done,
+}
+
+impl Seen {
+    fn reach(&mut self, stage: Stage) {
+        self.stage = self.stage.max(stage);
+    }
+
+    fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
 }
 
 impl EventRelay {
@@ -139,7 +158,7 @@ impl EventRelay {
 
     /// Counts what an event says; whether the client gets it.
     fn passes(&mut self, event: &Event) -> bool {
-        if self.seen.done {
+        if self.seen.is_done() {
             return false;
         }
         let Some(exchange) = &mut self.exchange else {
@@ -148,7 +167,7 @@ impl EventRelay {
         match event.data().map(|data| inspect(data)) {
             None | Some(Payload::Other) => {}
             Some(Payload::Done) => {
-                self.seen.done = true;
+                self.seen.reach(Stage::Done);
                 self.watchdog.allow_only(AFTER_DONE);
             }
             Some(Payload::Error) => {
@@ -156,8 +175,8 @@ impl EventRelay {
                 exchange.upstream_error(UpstreamErrorKind::Interrupted);
             }
             Some(Payload::Chunk(chunk)) => {
-                self.seen.chunk = true;
-                self.seen.finish |= chunk.finished;
+                self.seen
+                    .reach(if chunk.finished { Stage::Finished } else { Stage::Begun });
                 if chunk.bears_tokens() {
                     exchange.stream_tokens(chunk.tokens);
                 }
@@ -192,8 +211,8 @@ impl EventRelay {
             }
             cut = !whole;
         }
-        let complete = self.seen.done || self.seen.finish || self.seen.error;
-        if !complete && (cut || self.seen.chunk) {
+        let broken = cut || self.seen.stage == Stage::Begun;
+        if broken && self.seen.stage < Stage::Finished && !self.seen.error {
             self.broke_off(UpstreamErrorKind::Interrupted);
             return;
         }
@@ -207,7 +226,7 @@ impl EventRelay {
     fn broke_off(&mut self, kind: UpstreamErrorKind) {
         // Dropping it closes the connection, or resets the stream.
         self.rest = None;
-        if self.seen.done || self.seen.error {
+        if self.seen.is_done() || self.seen.error {
             self.count_end();
             return;
         }
@@ -232,7 +251,7 @@ impl EventRelay {
 impl Drop for EventRelay {
     fn drop(&mut self) {
         // A client that has read `[DONE]` may close at once: it has got everything. Any other one went away.
-        if self.seen.done {
+        if self.seen.is_done() {
             self.count_end();
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// A connection without a request is closed after this time. Longer than what clients and load balancers keep theirs
 /// (60 to 90 s is common), so that it is them who close, and no request meets a closing connection.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 /// A client that has not read its answer this long after the request's own end does not want it.
-const UNREAD: Duration = Duration::from_secs(60);
+const UNREAD: Duration = Duration::from_mins(1);
 
 /// One connection's requests. Times are those of the worker's meter, in milliseconds.
 #[derive(Debug)]

@@ -22,7 +22,11 @@ use crate::relay::GatewayBody;
 /// How often a connection is looked at for idleness.
 const LOOK: Duration = Duration::from_secs(20);
 /// A client that has connected must say something in this time.
-const FIRST_BYTE: Duration = Duration::from_secs(60);
+const FIRST_BYTE: Duration = Duration::from_mins(1);
+/// One that says so little that it could be either protocol is looked at again after this time,
+const SECOND_LOOK: Duration = Duration::from_millis(5);
+/// and after so many looks taken for HTTP/1.1.
+const LOOKS: usize = 200;
 /// Request heads larger than this are refused with 431.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Requests of one client at a time on one HTTP/2 connection; the queue is behind it.
@@ -87,17 +91,16 @@ pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, closing: Closi
 /// Whether a connection begins with the preface of HTTP/2, of which three bytes are enough: no method begins like it.
 async fn begins_http2(stream: &TcpStream) -> bool {
     let mut start = [0; 3];
-    loop {
+    for _ in 0..LOOKS {
         match stream.peek(&mut start).await {
             Ok(3) => return start == *b"PRI",
-            Ok(n @ 1..) if b"PRI".starts_with(&start[..n]) => {
-                // A client that sends so little at a time has not said yet; the next byte comes soon or never.
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            // Bytes that were looked at stay readable, so there is nothing to wait for but time.
+            Ok(n @ 1..) if b"PRI".starts_with(&start[..n]) => tokio::time::sleep(SECOND_LOOK).await,
             // Another beginning, the end, or an error that the connection will find again.
             Ok(_) | Err(_) => return false,
         }
     }
+    false
 }
 
 /// A connection that can be asked to finish.

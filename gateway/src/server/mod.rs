@@ -80,12 +80,22 @@ pub struct Running {
 /// Starts the data plane. It serves when this returns, and ends as the phase moves on: from
 /// [`Phase::Draining`] a worker ends when nothing runs on it, at [`Phase::Stopped`] in any case.
 pub fn start(parts: ServeParts) -> Result<Running, StartError> {
-    let count = parts.workers.max(1);
+    let ServeParts {
+        plan,
+        endpoints,
+        meter,
+        drain,
+        clock,
+        tls,
+        workers,
+        bind: ip,
+    } = parts;
+    let count = workers.max(1);
     let mut addresses = Vec::new();
     // By worker, then by the port that the plan names.
     let mut sockets: Vec<BTreeMap<u16, TcpListener>> = (0..count).map(|_| BTreeMap::new()).collect();
-    for port in &parts.plan.load().ports {
-        let mut address = SocketAddr::new(parts.bind, *port);
+    for port in &plan.load().ports {
+        let mut address = SocketAddr::new(ip, *port);
         let failed = |source| StartError::Listen { address, source };
         check_free(address).map_err(failed)?;
         for (n, worker) in sockets.iter_mut().enumerate() {
@@ -107,26 +117,25 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
     };
     for (n, listeners) in sockets.into_iter().enumerate() {
         let worker = Arc::new(Worker {
-            plan: Arc::clone(&parts.plan),
+            plan: Arc::clone(&plan),
             upstreams: Upstreams {
-                pools: Pools::new(Arc::clone(&parts.tls)),
-                endpoints: Arc::clone(&parts.endpoints),
+                pools: Pools::new(Arc::clone(&tls)),
+                endpoints: Arc::clone(&endpoints),
             },
-            meter: parts.meter.shard(),
-            drain: parts.drain.clone(),
-            clock: Arc::clone(&parts.clock),
+            meter: meter.shard(),
+            drain: drain.clone(),
+            clock: Arc::clone(&clock),
             running: AtomicUsize::new(0),
             idle: Notify::new(),
         });
         running.workers.push(Arc::clone(&worker));
-        let address = parts.bind;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
         let thread = std::thread::Builder::new()
             .name(format!("worker-{n}"))
-            .spawn(move || runtime.block_on(run(worker, address, listeners)))
+            .spawn(move || runtime.block_on(run(worker, ip, listeners)))
             .map_err(StartError::Thread)?;
         running.threads.push(thread);
     }
@@ -172,13 +181,12 @@ async fn run(worker: Arc<Worker>, address: IpAddr, sockets: BTreeMap<u16, TcpLis
         tokio::select! {
             () = &mut draining => break,
             () = &mut lame, if !closing.soon.is_cancelled() => closing.soon.cancel(),
-            changed = changes.changed() => match changed {
-                Ok(()) => listeners.follow(&worker.plan.load_full().ports),
+            told = changes.changed() => if told.is_ok() {
+                listeners.follow(&worker.plan.load_full().ports);
+            } else {
                 // The cell lives as long as the worker, so this is for completeness only.
-                Err(_) => {
-                    draining.as_mut().await;
-                    break;
-                }
+                draining.as_mut().await;
+                break;
             },
         }
     }

@@ -49,9 +49,10 @@ impl Place {
                 port,
             },
         };
-        let name = match tls {
-            true => Some(ServerName::try_from(host.to_owned()).ok()?),
-            false => None,
+        let name = if tls {
+            Some(ServerName::try_from(host.to_owned()).ok()?)
+        } else {
+            None
         };
         Some(Self::new(address, name))
     }

@@ -22,7 +22,7 @@ use super::place::Place;
 pub(super) type UpstreamBody = Full<Bytes>;
 
 /// A connection without a request is kept this long.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Requests on one HTTP/2 connection before another is opened: what servers commonly allow. Where a server allows fewer,
 /// the rest waits on the connection.
 const HTTP2_STREAMS: usize = 100;

@@ -70,7 +70,9 @@ impl Answer {
     /// The message of an error object, after having checked that it is one.
     pub fn error(&self) -> String {
         let json = self.json();
-        let error = json["error"].as_object().unwrap_or_else(|| panic!("no error object: {json}"));
+        let error = json["error"]
+            .as_object()
+            .unwrap_or_else(|| panic!("no error object: {json}"));
         for field in ["message", "type", "param", "code"] {
             assert!(error.contains_key(field), "{field} is missing in {json}");
         }
@@ -82,7 +84,7 @@ impl Answer {
 pub fn provider(url: &str) -> Value {
     json!({
         "kind": "OpenAICompatible",
-        "upstream": {"endpoint": {"url": url}},
+        "upstream": {"endpoint": {"url": format!("{}/v1", url.trim_end_matches("/v1"))}},
         "credential": {"bearer": "provider-secret"},
         "timeouts": {"connectMs": 1000, "firstTokenMs": 5000, "idleMs": 5000, "totalMs": 15_000},
     })
@@ -108,9 +110,16 @@ pub fn sim() -> SimHandle {
 }
 
 pub fn sim_with(change: impl FnOnce(&mut Behaviour)) -> SimHandle {
-    let mut behaviour = Behaviour { latency: "fixed;first=0;token=0".parse().unwrap(), ..Behaviour::default() };
+    let mut behaviour = Behaviour {
+        latency: "fixed;first=0;token=0".parse().unwrap(),
+        ..Behaviour::default()
+    };
     change(&mut behaviour);
-    Sim::start(SimConfig { behaviour, ..SimConfig::default() }).unwrap()
+    Sim::start(SimConfig {
+        behaviour,
+        ..SimConfig::default()
+    })
+    .unwrap()
 }
 
 /// A chat request as most tests send it.
@@ -174,7 +183,16 @@ impl Gateway {
         .unwrap();
         let address = running.local_addrs()[0];
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address, drain, meter, endpoints, plan, running: Some(running), config, client }
+        Self {
+            address,
+            drain,
+            meter,
+            endpoints,
+            plan,
+            running: Some(running),
+            config,
+            client,
+        }
     }
 
     /// Puts a changed configuration into service.
@@ -188,7 +206,12 @@ impl Gateway {
     }
 
     pub fn set_endpoints(&self, service: &str, ready: &[SocketAddr]) {
-        let service = ServiceRef { namespace: "llm".into(), name: service.into(), port: 8000, path: "/v1".into() };
+        let service = ServiceRef {
+            namespace: "llm".into(),
+            name: service.into(),
+            port: 8000,
+            path: "/v1".into(),
+        };
         self.endpoints.set(&service, ready.to_vec());
     }
 
@@ -206,7 +229,10 @@ impl Gateway {
 
     /// Sends a request and returns with the head of the answer.
     pub async fn begin(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        tokio::time::timeout(PATIENCE, self.client.request(request)).await.expect("an answer in time").unwrap()
+        tokio::time::timeout(PATIENCE, self.client.request(request))
+            .await
+            .expect("an answer in time")
+            .unwrap()
     }
 
     /// Sends a request and reads the whole answer.
@@ -228,19 +254,30 @@ impl Gateway {
 
     /// What was counted for the tenant `acme` and the operation `chat`, by route.
     pub fn counted(&self, route: &str) -> Option<SeriesTotals> {
-        self.meter.totals().series.into_iter().find(|s| &*s.tenant == "acme" && &*s.route == route)
+        self.meter
+            .totals()
+            .series
+            .into_iter()
+            .find(|s| &*s.tenant == "acme" && &*s.route == route)
     }
 
     /// How many requests ended with this status, over all series.
     pub fn ended(&self, status: u16) -> u64 {
         let totals = self.meter.totals();
         let outcomes = totals.series.iter().flat_map(|series| &series.outcomes);
-        outcomes.filter(|outcome| outcome.status == status).map(|outcome| outcome.duration.count()).sum()
+        outcomes
+            .filter(|outcome| outcome.status == status)
+            .map(|outcome| outcome.duration.count())
+            .sum()
     }
 
     pub fn upstream_errors(&self) -> BTreeMap<String, u64> {
         let totals = self.meter.totals();
-        totals.upstream_errors.iter().map(|((p, kind), n)| (format!("{p} {}", kind.as_str()), *n)).collect()
+        totals
+            .upstream_errors
+            .iter()
+            .map(|((p, kind), n)| (format!("{p} {}", kind.as_str()), *n))
+            .collect()
     }
 
     /// Requests whose answers have not gone entirely.
@@ -252,7 +289,10 @@ impl Gateway {
     pub async fn join(&mut self) {
         let running = self.running.take().unwrap();
         let ended = tokio::task::spawn_blocking(move || running.join());
-        tokio::time::timeout(PATIENCE, ended).await.expect("the workers end").unwrap();
+        tokio::time::timeout(PATIENCE, ended)
+            .await
+            .expect("the workers end")
+            .unwrap();
     }
 }
 
@@ -265,8 +305,16 @@ impl Drop for Gateway {
 /// Reads an answer to its end.
 pub async fn read(response: Response<Incoming>) -> Answer {
     let (head, body) = response.into_parts();
-    let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("a body in time").unwrap().to_bytes();
-    Answer { status: head.status, headers: head.headers, body }
+    let body = tokio::time::timeout(PATIENCE, body.collect())
+        .await
+        .expect("a body in time")
+        .unwrap()
+        .to_bytes();
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        body,
+    }
 }
 
 /// Waits until a condition holds.
@@ -280,5 +328,8 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
 
 /// The `data` of the events of a stream.
 pub fn events(text: &str) -> Vec<String> {
-    text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).map(str::to_owned).collect()
+    text.split("\n\n")
+        .filter_map(|event| event.strip_prefix("data: "))
+        .map(str::to_owned)
+        .collect()
 }

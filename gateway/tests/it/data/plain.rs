@@ -38,13 +38,18 @@ async fn embeddings_and_text_completions_are_served() {
 #[tokio::test]
 async fn unknown_fields_and_number_formats_reach_the_provider_untouched() {
     let sim = sim();
-    let gateway = Gateway::with(&sim.url(), |v| v["routes"]["chat"]["backends"][0]["model"] = json!("theirs"));
+    let gateway = Gateway::with(&sim.url(), |v| {
+        v["routes"]["chat"]["backends"][0]["model"] = json!("theirs");
+    });
     let body = r#"{"x_new": {"deep": [1, {"y": null}]},  "temperature": 1.0e0, "model":"mine","messages":[{"role":"user","content":"é\u00e9"}]}"#;
     let answer = gateway.send(gateway.raw_request("/v1/chat/completions", body)).await;
     assert_eq!(answer.status, 200);
     let seen = &sim.requests()[0];
     assert_eq!(seen.body_bytes, body.replace("mine", "theirs").len());
-    assert_eq!(seen.body, serde_json::from_str::<Value>(&body.replace("mine", "theirs")).unwrap());
+    assert_eq!(
+        seen.body,
+        serde_json::from_str::<Value>(&body.replace("mine", "theirs")).unwrap()
+    );
 }
 
 #[tokio::test]
@@ -63,8 +68,17 @@ async fn large_bodies_pass_both_ways() {
     assert_eq!(answer.json()["data"].as_array().unwrap().len(), 200);
     until("both are counted", || gateway.ended(200) == 2).await;
     assert_eq!(gateway.ended(499), 0);
-    let embedded = gateway.meter.totals().series.into_iter().find(|s| s.operation.as_str() == "embeddings").unwrap();
-    assert_eq!(Some(embedded.input_tokens), answer.json()["usage"]["prompt_tokens"].as_u64());
+    let embedded = gateway
+        .meter
+        .totals()
+        .series
+        .into_iter()
+        .find(|s| s.operation.name() == "embeddings")
+        .unwrap();
+    assert_eq!(
+        Some(embedded.input_tokens),
+        answer.json()["usage"]["prompt_tokens"].as_u64()
+    );
 }
 
 #[tokio::test]
@@ -84,12 +98,21 @@ async fn the_clients_key_stays_here_and_the_providers_goes_there() {
     }
     assert_eq!(gateway.send(request).await.status, 200);
     let headers = &sim.requests()[0].headers;
-    for gone in ["cookie", "x-api-key", "openai-organization", "authorization", "accept-encoding"] {
+    for gone in [
+        "cookie",
+        "x-api-key",
+        "openai-organization",
+        "authorization",
+        "accept-encoding",
+    ] {
         assert!(!headers.contains_key(gone), "{gone} went to the provider");
     }
     assert_eq!(headers["x-custom"], "kept");
-    assert_eq!(headers["traceparent"], "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    assert_eq!(headers["host"], sim.url().trim_start_matches("http://").trim_end_matches("/v1"));
+    assert_eq!(
+        headers["traceparent"],
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    );
+    assert_eq!(headers["host"], sim.addr().to_string());
 }
 
 #[tokio::test]
@@ -102,7 +125,11 @@ async fn a_request_id_is_made_or_taken_over_and_goes_everywhere() {
     let made = gateway.chat(&chat("any")).await;
     let made = made.header("x-request-id").unwrap();
     assert!(made.starts_with("req_"), "{made}");
-    let seen: Vec<_> = sim.requests().iter().map(|request| request.headers["x-request-id"].clone()).collect();
+    let seen: Vec<_> = sim
+        .requests()
+        .iter()
+        .map(|request| request.headers["x-request-id"].clone())
+        .collect();
     assert_eq!(seen, ["my-id", made]);
     // Errors have one too.
     assert!(gateway.get("/nowhere", KEY).await.header("x-request-id").is_some());
@@ -123,16 +150,30 @@ async fn the_list_of_models_is_what_the_tenant_may_use() {
     let ids = |answer: super::harness::Answer| {
         let json = answer.json();
         assert_eq!(json["object"], "list");
-        json["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        json["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| m["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         ids(gateway.get("/v1/models", KEY).await),
         ["allowed-assistant", "allowed-small", "org/large", "private"]
     );
-    assert_eq!(ids(gateway.get("/v1/models", OTHER_KEY).await), ["allowed-assistant", "allowed-small"]);
+    assert_eq!(
+        ids(gateway.get("/v1/models", OTHER_KEY).await),
+        ["allowed-assistant", "allowed-small"]
+    );
     let one = gateway.get("/v1/models/org%2Flarge", KEY).await.json();
-    assert_eq!((one["id"].as_str(), one["object"].as_str()), (Some("org/large"), Some("model")));
+    assert_eq!(
+        (one["id"].as_str(), one["object"].as_str()),
+        (Some("org/large"), Some("model"))
+    );
     assert!(one["created"].as_u64().unwrap() > 1_700_000_000);
     let denied = gateway.get("/v1/models/private", OTHER_KEY).await;
-    assert_eq!((denied.status.as_u16(), denied.json()["error"]["code"].as_str()), (404, Some("model_not_found")));
+    assert_eq!(
+        (denied.status.as_u16(), denied.json()["error"]["code"].as_str()),
+        (404, Some("model_not_found"))
+    );
 }

@@ -45,7 +45,13 @@ impl Script {
                 }
             }
         });
-        Self { address, requests, closed, steps, task }
+        Self {
+            address,
+            requests,
+            closed,
+            steps,
+            task,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -119,8 +125,13 @@ async fn read_request(stream: &mut TcpStream) {
         assert!(read > 0, "the gateway closed before it sent a request");
         bytes.extend_from_slice(&piece[..read]);
         let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .split("content-length: ")
+            .nth(1)
+            .and_then(|rest| rest.split("\r\n").next());
         if body.len() >= length.unwrap().parse().unwrap() {
             return;
         }
