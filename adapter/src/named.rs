@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 
-/// Seconds after which a watch is begun anew, so that a connection that died silently is noticed.
-pub const WATCH_SECONDS: u32 = 60;
+/// Seconds after which a watch is begun anew, so that a connection that died silently is noticed: as long as it is not,
+/// new pods are unknown and missing from sums.
+pub const WATCH_SECONDS: u32 = 30;
 
 /// Calls `changed` with the object, or with `None` while there is none, at the start and after every change. Goes on
 /// through all failures of the API server until `stop`.

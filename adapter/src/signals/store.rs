@@ -90,6 +90,20 @@ impl PodEntry {
     }
 }
 
+/// Routes and tenants of one pod. A pod that names more is not a gateway, and would only fill the memory.
+const MAX_SCOPES: usize = 20_000;
+
+/// Why a frame is not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedFrame {
+    /// It is out of order.
+    #[error(transparent)]
+    Order(#[from] FrameError),
+    /// With it the pod would have named more than [`MAX_SCOPES`] routes and tenants.
+    #[error("the pod names more than {MAX_SCOPES} routes and tenants")]
+    TooManyScopes,
+}
+
 /// What one connection has said so far. The pod's last values stay in the store when a connection ends and grow old
 /// there; a new connection replaces them with its first frame.
 #[derive(Debug)]
@@ -110,13 +124,17 @@ impl Session {
     }
 
     /// Takes the next frame in, which arrived at `received` on the local monotonic clock.
-    pub fn apply(&mut self, frame: Frame, received: Duration) -> Result<(), FrameError> {
+    pub fn apply(&mut self, frame: Frame, received: Duration) -> Result<(), RefusedFrame> {
         let measured = self.clock.measured(received, frame.measured_unix_ms);
         // Writers outnumber readers by far. The entry's own reference goes first, so that the values are copied only
         // while a reader holds them.
         let mut live = self.entry.live.write();
         *live = None;
-        Arc::make_mut(&mut self.signals).apply(frame)?;
+        let signals = Arc::make_mut(&mut self.signals);
+        signals.apply(frame)?;
+        if signals.scopes.len() > MAX_SCOPES {
+            return Err(RefusedFrame::TooManyScopes);
+        }
         *live = Some(Live {
             signals: Arc::clone(&self.signals),
             measured,
@@ -267,6 +285,25 @@ mod tests {
         session.apply(frame(0, 3), Duration::from_secs(1)).unwrap();
         assert!(session.apply(frame(5, 4), Duration::from_secs(2)).is_err());
         assert_eq!(depth(&store), None);
+    }
+
+    #[test]
+    fn a_pod_cannot_fill_the_memory_with_names() {
+        let store = Store::default();
+        let mut session = Session::new(store.upsert(info("a", [10, 0, 0, 1])));
+        let named = |seq: u64| Frame {
+            scopes: (0..MAX_SCOPES as u64 / 2)
+                .map(|n| (Scope::tenant(format!("{seq}-{n}")), Values::default()))
+                .collect(),
+            ..frame(seq, 1)
+        };
+        session.apply(named(0), Duration::from_secs(1)).unwrap();
+        session.apply(named(1), Duration::from_secs(1)).unwrap();
+        assert_eq!(
+            session.apply(named(2), Duration::from_secs(1)),
+            Err(RefusedFrame::TooManyScopes)
+        );
+        assert!(store.pods("llm")[0].live.is_none());
     }
 
     #[test]

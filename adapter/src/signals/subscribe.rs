@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokenweir_config::admin_token::{AdminKey, Scope, derive_admin_key};
 use tokenweir_config::keys::KeyError;
 use tokenweir_config::names::SIGNALS_PATH;
-use tokenweir_signals::{Frame, FrameError};
+use tokenweir_signals::Frame;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lines::{LineTooLong, Lines};
 use super::root_key::RootKey;
-use super::store::{PodEntry, PodInfo, Session, Store};
+use super::store::{PodEntry, PodInfo, RefusedFrame, Session, Store};
 use crate::backoff::Backoff;
 use crate::clock::SharedClock;
 use crate::telemetry::Telemetry;
@@ -64,9 +64,9 @@ pub enum StreamError {
     /// A line is no frame.
     #[error("a line is no frame")]
     Malformed(#[from] serde_json::Error),
-    /// A frame is out of order.
+    /// A frame cannot be taken in.
     #[error(transparent)]
-    Order(#[from] FrameError),
+    Refuse(#[from] RefusedFrame),
     /// The root key is unusable.
     #[error("the derived admin key is unusable")]
     Key(#[from] KeyError),
@@ -81,7 +81,7 @@ impl StreamError {
             Self::Refused(_) => "refused",
             Self::Stalled => "stalled",
             Self::Ended => "ended",
-            Self::TooLong(_) | Self::Malformed(_) | Self::Order(_) => "malformed",
+            Self::TooLong(_) | Self::Malformed(_) | Self::Refuse(_) => "malformed",
             Self::Key(_) => "key",
         }
     }
@@ -116,52 +116,78 @@ pub async fn subscribe(
     }
 }
 
+/// What is remembered between two streams to a pod.
+struct Attempts {
+    backoff: Backoff,
+    /// The failure that was logged last, so that a pod that stays unreachable is one line and not a flood.
+    said: Option<String>,
+}
+
+impl Attempts {
+    /// The pod speaks.
+    fn succeed(&mut self) {
+        self.backoff.reset();
+        self.said = None;
+    }
+
+    fn log(&mut self, pod: &PodInfo, error: &StreamError) {
+        let text = crate::named::chain(error);
+        if pod.ready && self.said.as_ref() != Some(&text) {
+            tracing::warn!(
+                namespace = pod.namespace,
+                pod = pod.name,
+                error = text,
+                "signal stream ended"
+            );
+            self.said = Some(text);
+        } else {
+            tracing::debug!(
+                namespace = pod.namespace,
+                pod = pod.name,
+                error = text,
+                "signal stream ended"
+            );
+        }
+    }
+}
+
 async fn keep_stream(subscriber: &Subscriber, entry: &Arc<PodEntry>, changed: &Notify) {
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut attempts = Attempts {
+        backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+        said: None,
+    };
     let mut root_key = subscriber.root_key.clone();
     loop {
         let Some(key) = root_key.wait_for(Option::is_some).await.ok().and_then(|key| *key) else {
             return;
         };
-        let info = entry.info();
-        let Err(error) = stream(subscriber, entry, &info, &key, &mut backoff).await;
+        let Err(error) = stream(subscriber, entry, &key, &mut attempts).await;
         subscriber.telemetry.stream_ended(error.reason());
-        let info = entry.info();
-        let (namespace, pod, error) = (&info.namespace, &info.name, crate::named::chain(&error));
-        if info.terminating {
+        let pod = entry.info();
+        attempts.log(&pod, &error);
+        if pod.terminating {
             // Whoever answers at this address from now on may be another pod: its values must not be counted twice.
-            tracing::debug!(
-                namespace,
-                pod,
-                error,
-                "signal stream of a pod that is being deleted ended"
-            );
             return;
         }
-        if info.ready {
-            tracing::warn!(namespace, pod, error, "signal stream ended");
-        } else {
-            tracing::debug!(namespace, pod, error, "signal stream ended");
-        }
         tokio::select! {
-            () = tokio::time::sleep(backoff.pause()) => {}
-            () = changed.notified() => backoff.reset(),
+            () = tokio::time::sleep(attempts.backoff.pause()) => {}
+            () = changed.notified() => attempts.backoff.reset(),
         }
     }
 }
 
-/// Reads one stream to its end. Each frame resets `backoff`.
+/// Reads one stream to its end.
 async fn stream(
     subscriber: &Subscriber,
     entry: &Arc<PodEntry>,
-    info: &PodInfo,
     root_key: &[u8],
-    backoff: &mut Backoff,
+    attempts: &mut Attempts,
 ) -> Result<std::convert::Infallible, StreamError> {
-    let Some(ip) = info.ip else {
+    let pod = entry.info();
+    let Some(ip) = pod.ip else {
         return Err(StreamError::Ended);
     };
-    let mut body = open(subscriber, SocketAddr::new(ip, subscriber.port), info, root_key).await?;
+    let mut body = open(subscriber, SocketAddr::new(ip, subscriber.port), &pod, root_key).await?;
     let _connected = subscriber.telemetry.connected();
     let mut session = Session::new(Arc::clone(entry));
     let mut lines = Lines::default();
@@ -176,7 +202,7 @@ async fn stream(
             let frame: Frame = serde_json::from_slice(&line)?;
             session.apply(frame, received)?;
             subscriber.telemetry.frame();
-            backoff.reset();
+            attempts.succeed();
         }
     }
 }
