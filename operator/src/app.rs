@@ -12,13 +12,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::board::Board;
 use crate::certificates::{self, CertificateReconciler};
-use crate::check::LEASE;
 use crate::cli::{Cli, RunArgs};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::gateway::{GatewayReconciler, GatewayStatusReconciler};
 use crate::kubernetes::{Events, Secrets};
-use crate::leader::{Election, ElectionError, Outcome};
+use crate::leader::{Election, ElectionError, LEASE, Outcome};
 use crate::parts::{ProviderReconciler, RouteReconciler};
 use crate::probe::{Prober, StatusClient};
 use crate::rootkey::RootKey;

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Config, Resource};
 use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, ScalingPolicy, Tenant};
 
 use crate::certificates::API_SERVICES;
@@ -44,13 +44,29 @@ pub enum CheckError {
         /// What was found.
         why: String,
     },
-    /// The result could not be told.
-    #[error("the result cannot be written: {0}")]
+    /// The process could not be set up, or the result not be told.
+    #[error("the result cannot be told: {0}")]
     Output(#[from] std::io::Error),
+    /// No cluster is configured.
+    #[error("no cluster is configured: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The client cannot be made.
+    #[error("the client cannot be made: {0}")]
+    Client(#[source] kube::Error),
+}
+
+/// Checks the installation in the cluster that kubectl would talk to.
+pub fn run(args: &CheckArgs) -> Result<(), CheckError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let config = Config::infer().await?;
+        let client = Client::try_from(config).map_err(CheckError::Client)?;
+        check(client, args).await
+    })
 }
 
 /// Checks the installation and says what is well. Ends at the first thing that is not, after the time to wait.
-pub async fn check(client: Client, args: &CheckArgs) -> Result<(), CheckError> {
+async fn check(client: Client, args: &CheckArgs) -> Result<(), CheckError> {
     let deadline = Instant::now() + Duration::from_secs(u64::from(args.timeout));
     let (llmgateways, providers) = (kind::<LLMGateway>(), kind::<ModelProvider>());
     let (routes, tenants, policies) = (kind::<ModelRoute>(), kind::<Tenant>(), kind::<ScalingPolicy>());

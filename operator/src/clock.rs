@@ -13,6 +13,7 @@ impl Clock {
     }
 
     /// A clock that asks `tell`.
+    #[cfg(test)]
     pub fn from_fn(tell: fn() -> Timestamp) -> Self {
         Self(tell)
     }

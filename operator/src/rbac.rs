@@ -21,7 +21,13 @@ pub struct Rule {
 pub const WATCHED: &[Rule] = &[
     Rule {
         group: "tokenweir.dev",
-        resources: &["llmgateways", "modelproviders", "modelroutes", "tenants", "scalingpolicies"],
+        resources: &[
+            "llmgateways",
+            "modelproviders",
+            "modelroutes",
+            "tenants",
+            "scalingpolicies",
+        ],
         names: &[],
         verbs: &["get", "list", "watch"],
         reason: "reads what people write",
@@ -41,7 +47,11 @@ pub const WATCHED: &[Rule] = &[
     },
     Rule {
         group: "tokenweir.dev",
-        resources: &["llmgateways/finalizers", "tenants/finalizers", "scalingpolicies/finalizers"],
+        resources: &[
+            "llmgateways/finalizers",
+            "tenants/finalizers",
+            "scalingpolicies/finalizers",
+        ],
         names: &[],
         verbs: &["update"],
         reason: "owner references that block deletion, where the cluster checks who may set them",
@@ -59,7 +69,7 @@ pub const WATCHED: &[Rule] = &[
         resources: &["services", "serviceaccounts"],
         names: &[],
         verbs: &["get", "list", "watch", "create", "patch"],
-        reason: "owned by gateways",
+        reason: "owned by gateways; of Services that providers name, name and ports are read",
     },
     Rule {
         group: "",

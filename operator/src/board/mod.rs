@@ -112,19 +112,6 @@ impl Board {
         self.seats.read().get(key).cloned()
     }
 
-    /// Gateways of a namespace that have been compiled, by name.
-    pub fn gateways(&self, namespace: &str) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .seats
-            .read()
-            .iter()
-            .filter(|(key, seat)| key.namespace == namespace && seat.own.is_some())
-            .map(|(key, _)| key.name.clone())
-            .collect();
-        names.sort();
-        names
-    }
-
     /// One object as one gateway has it.
     pub fn part(&self, gateway: &GatewayKey, part: &PartKey) -> Option<Part> {
         let seats = self.seats.read();
@@ -232,10 +219,7 @@ impl Board {
 }
 
 /// The new entries, each with the generation in which its content first stood.
-fn carried_over(
-    before: &BTreeMap<PartKey, Entry>,
-    after: &BTreeMap<PartKey, Entry>,
-) -> BTreeMap<PartKey, Entry> {
+fn carried_over(before: &BTreeMap<PartKey, Entry>, after: &BTreeMap<PartKey, Entry>) -> BTreeMap<PartKey, Entry> {
     after
         .iter()
         .map(|(part, entry)| {

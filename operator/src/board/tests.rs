@@ -180,7 +180,12 @@ fn an_object_that_is_left_out_says_why_and_one_without_gateway_says_so() {
     };
     let finding = programmed(std::slice::from_ref(&view), "unused");
     assert_eq!(finding.reason, Reason::ProviderNotFound);
-    assert!(finding.message.contains("spec.backends[0]"), "{} {:?}", finding.message, key);
+    assert!(
+        finding.message.contains("spec.backends[0]"),
+        "{} {:?}",
+        finding.message,
+        key
+    );
     assert_eq!(programmed(&[], "unused").reason, Reason::NoGateway);
     let idle = Part {
         entry: Entry {

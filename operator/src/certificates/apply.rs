@@ -1,11 +1,11 @@
 //! Fourth step: stores what was issued, and tells the API server.
 
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::ObjectMeta;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
 use serde_json::json;
 
 use super::dereference::{Found, Pair};

@@ -44,7 +44,10 @@ pub async fn dereference(client: &Client, namespace: &str) -> Result<Found, Cert
     let mut found = Found {
         ca: ca.as_ref().and_then(pair),
         serving: tls.as_ref().and_then(pair),
-        bundle: tls.as_ref().and_then(|secret| text(secret, "ca.crt")).unwrap_or_default(),
+        bundle: tls
+            .as_ref()
+            .and_then(|secret| text(secret, "ca.crt"))
+            .unwrap_or_default(),
         published: Vec::new(),
     };
     let services: Api<APIService> = Api::all(client.clone());
@@ -55,7 +58,9 @@ pub async fn dereference(client: &Client, namespace: &str) -> Result<Found, Cert
             .map_err(|source| CertificateError::Api { what: name, source })?;
         if let Some(service) = service.filter(|service| is_ours(service, namespace)) {
             let bundle = service.spec.and_then(|spec| spec.ca_bundle);
-            let text = bundle.and_then(|bytes| String::from_utf8(bytes.0).ok()).unwrap_or_default();
+            let text = bundle
+                .and_then(|bytes| String::from_utf8(bytes.0).ok())
+                .unwrap_or_default();
             found.published.push((name, text));
         }
     }

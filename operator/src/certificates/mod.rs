@@ -103,7 +103,10 @@ impl CertificateReconciler {
         if plan.new_ca || plan.new_serving {
             tracing::info!(ca = plan.new_ca, serving = plan.new_serving, "issued certificates");
         }
-        for (name, pem) in [("ca", &material.ca.certificate), ("adapter", &material.serving.certificate)] {
+        for (name, pem) in [
+            ("ca", &material.ca.certificate),
+            ("adapter", &material.serving.certificate),
+        ] {
             if let Some(facts) = x509::first(pem) {
                 self.metrics.certificate_expiry(name, facts.not_after.as_second());
             }

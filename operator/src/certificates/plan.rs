@@ -21,18 +21,20 @@ pub fn plan(found: &Found, names: &[String], now: Timestamp) -> Plan {
     let serving = found.serving.as_ref().and_then(|pair| x509::first(&pair.certificate));
     let bundle = x509::all(&found.bundle);
     let usable = serving.as_ref().is_some_and(|serving| {
-        !serving.is_due(now)
+        !serving.is_over(now)
             && serving.names == names
             && bundle.iter().any(|ca| serving.is_issued_by(ca) && !ca.is_over(now))
     });
-    // The old CA's certificate is replaced once every reader knows the new CA.
-    let outdated = match (&serving, &ca) {
-        (Some(serving), Some(ca)) => !new_ca && !serving.is_issued_by(ca) && is_published(found, &ca.pem),
+    // One that can still be used waits until every reader knows the CA of its successor.
+    let replace = match (&serving, &ca) {
+        (Some(serving), Some(ca)) => {
+            !new_ca && (serving.is_due(now) || !serving.is_issued_by(ca)) && is_published(found, &ca.pem)
+        }
         _ => false,
     };
     Plan {
         new_ca,
-        new_serving: !usable || outdated,
+        new_serving: !usable || replace,
     }
 }
 

@@ -126,11 +126,7 @@ impl Steps<'_> {
         Ok(())
     }
 
-    async fn apply_deployment(
-        &self,
-        desired: Deployment,
-        live: Option<Arc<Deployment>>,
-    ) -> Result<(), GatewayError> {
+    async fn apply_deployment(&self, desired: Deployment, live: Option<Arc<Deployment>>) -> Result<(), GatewayError> {
         let owner = &self.valid.owner;
         if self.valid.replicas.is_some() {
             self.applier.apply(owner, &desired, live).await?;

@@ -24,7 +24,7 @@ pub use status::GatewayStatusReconciler;
 
 use crate::board::GatewayKey;
 use crate::context::Context;
-use crate::kubernetes::{ApplyError, Applier, patch_unreadable};
+use crate::kubernetes::{Applier, ApplyError, patch_unreadable};
 use crate::runtime::Reconciler;
 
 /// Field manager of everything that this controller applies.
@@ -88,10 +88,16 @@ impl Reconciler for GatewayReconciler {
 
     async fn unreadable(&self, object: &InvalidObject) -> Result<(), GatewayError> {
         let now = self.context.clock.now();
-        patch_unreadable::<LLMGateway>(&self.context.client, FIELD_MANAGER, &object.metadata, &object.error, now)
-            .await
-            .map(drop)
-            .map_err(GatewayError::Status)
+        patch_unreadable::<LLMGateway>(
+            &self.context.client,
+            FIELD_MANAGER,
+            &object.metadata,
+            &object.error,
+            now,
+        )
+        .await
+        .map(drop)
+        .map_err(GatewayError::Status)
     }
 }
 
@@ -99,10 +105,11 @@ impl Reconciler for GatewayReconciler {
 fn fault(error: &GatewayError) -> Option<Finding> {
     let reason = match error {
         GatewayError::Apply(ApplyError::NotOwned { .. }) => Reason::NotOwned,
+        // A conflict means that somebody was faster, and the next try reads what they wrote.
         GatewayError::Apply(ApplyError::Api {
-            source: kube::Error::Api(_),
+            source: kube::Error::Api(status),
             ..
-        }) => Reason::ApplyFailed,
+        }) if !status.is_conflict() => Reason::ApplyFailed,
         GatewayError::Snapshot(_) => Reason::TooLarge,
         _ => return None,
     };

@@ -47,16 +47,13 @@ impl Before {
     /// Reads the index Secret. One that is missing, damaged or names shards that are not there is to be written anew, under
     /// a generation above any that was ever seen: `recorded` is the one in the gateway's status.
     pub fn read(gateway: &str, index: Option<&Secret>, existing: &BTreeSet<String>, recorded: u64) -> Self {
-        let parsed = index
-            .and_then(|secret| secret.data.as_ref())
-            .and_then(|data| {
-                let data: SecretData = data.iter().map(|(key, bytes)| (key.clone(), bytes.0.clone())).collect();
-                Index::parse(gateway, &data).ok()
-            });
-        let newest = parsed.as_ref().map_or(0, |index| index.generation).max(recorded);
-        let index = parsed.filter(|index| {
-            index.generation == newest && index.shard_names.iter().all(|name| existing.contains(name))
+        let parsed = index.and_then(|secret| secret.data.as_ref()).and_then(|data| {
+            let data: SecretData = data.iter().map(|(key, bytes)| (key.clone(), bytes.0.clone())).collect();
+            Index::parse(gateway, &data).ok()
         });
+        let newest = parsed.as_ref().map_or(0, |index| index.generation).max(recorded);
+        let index = parsed
+            .filter(|index| index.generation == newest && index.shard_names.iter().all(|name| existing.contains(name)));
         Self { index, newest }
     }
 

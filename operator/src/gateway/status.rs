@@ -89,7 +89,10 @@ impl GatewayStatusReconciler {
             let about = gateway.object_ref(&());
             let holds = now.status == ConditionStatus::True.as_str();
             if holds && kind == ConditionType::Programmed {
-                self.context.events.normal(&about, &now.reason, now.message.clone()).await;
+                self.context
+                    .events
+                    .normal(&about, &now.reason, now.message.clone())
+                    .await;
             } else if !holds && now.reason != Reason::Pending.as_str() && now.reason != Reason::ScaledToZero.as_str() {
                 self.context
                     .events
@@ -114,7 +117,8 @@ fn status(gateway: &LLMGateway, facts: &Facts<'_>, now: Timestamp) -> Option<LLM
     let not_owned = seat.fault.clone().filter(|fault| fault.reason == Reason::NotOwned);
     let (observed, accepted) = match (&seat.own, not_owned) {
         (own, Some(fault)) => (
-            own.as_ref().map_or(gateway.metadata.generation, |(observed, _)| *observed),
+            own.as_ref()
+                .map_or(gateway.metadata.generation, |(observed, _)| *observed),
             fault,
         ),
         (Some((observed, verdict)), None) => (*observed, verdict.accepted()),

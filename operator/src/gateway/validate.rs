@@ -37,11 +37,7 @@ pub struct Valid<'a> {
 /// Judges a gateway and what it depends on.
 pub fn validate<'a>(gateway: &'a LLMGateway, found: &Found) -> Result<Valid<'a>, GatewayError> {
     let namespace = gateway.namespace().ok_or(GatewayError::Incomplete("namespace"))?;
-    let name = gateway
-        .metadata
-        .name
-        .clone()
-        .ok_or(GatewayError::Incomplete("name"))?;
+    let name = gateway.metadata.name.clone().ok_or(GatewayError::Incomplete("name"))?;
     let owner = gateway
         .controller_owner_ref(&())
         .ok_or(GatewayError::Incomplete("uid"))?;
@@ -82,7 +78,11 @@ pub fn validate<'a>(gateway: &'a LLMGateway, found: &Found) -> Result<Valid<'a>,
         };
         let entry = Entry {
             observed_generation: versions.get(&part).copied().flatten(),
-            fingerprint: if verdict.served { content(&snapshot, &part)? } else { None },
+            fingerprint: if verdict.served {
+                content(&snapshot, &part)?
+            } else {
+                None
+            },
             verdict,
             since: snapshot.generation,
             exact: matches!(plan, Some(Plan::Write { .. })),

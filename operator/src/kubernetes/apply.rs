@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -66,7 +67,45 @@ impl<K> Owned for K where
 pub struct Applier {
     client: Client,
     manager: &'static str,
-    applied: Mutex<HashMap<Key, u64>>,
+    applied: Mutex<Memory>,
+}
+
+/// What was applied, by object.
+#[derive(Default)]
+struct Memory {
+    entries: HashMap<Key, Entry>,
+    /// The size at which entries of objects that are gone are looked for.
+    prune_at: usize,
+}
+
+struct Entry {
+    hash: u64,
+    used: Instant,
+}
+
+/// An entry that was not used for so long is dropped. Longer than the pause between two looks at a gateway without a
+/// reason; should the object live on, it is applied once more, which changes nothing.
+const UNUSED: Duration = Duration::from_secs(30 * 60);
+/// Fewer entries are not worth a look.
+const PRUNE_FROM: usize = 1024;
+
+impl Memory {
+    fn knows(&mut self, key: &Key, hash: u64) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return false;
+        };
+        entry.used = Instant::now();
+        entry.hash == hash
+    }
+
+    fn remember(&mut self, key: Key, hash: u64) {
+        let used = Instant::now();
+        self.entries.insert(key, Entry { hash, used });
+        if self.entries.len() > self.prune_at.max(PRUNE_FROM) {
+            self.entries.retain(|_, entry| entry.used.elapsed() < UNUSED);
+            self.prune_at = self.entries.len() * 2;
+        }
+    }
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -85,11 +124,6 @@ impl Applier {
             manager,
             applied: Mutex::default(),
         }
-    }
-
-    /// The field manager.
-    pub fn manager(&self) -> &'static str {
-        self.manager
     }
 
     /// Makes the object in the cluster be as `desired`, which must carry its namespace, its name and `owner`.
@@ -148,7 +182,7 @@ impl Applier {
             .await
             .map_err(api_error)?;
         tracing::debug!(%kind, %namespace, %name, "applied");
-        self.applied.lock().insert(key(&applied), hash);
+        self.applied.lock().remember(key(&applied), hash);
         Ok(Arc::new(applied))
     }
 
@@ -158,7 +192,7 @@ impl Applier {
     }
 
     fn is_current<K: Owned>(&self, live: &K, desired: &serde_json::Value, hash: u64) -> bool {
-        self.applied.lock().get(&key(live)) == Some(&hash)
+        self.applied.lock().knows(&key(live), hash)
             && serde_json::to_value(live).is_ok_and(|live| covers(&live, desired))
     }
 
@@ -169,7 +203,7 @@ impl Applier {
         }
         let name = live.name_any();
         let api: Api<K> = Api::namespaced(self.client.clone(), &live.namespace().unwrap_or_default());
-        self.applied.lock().remove(&key(live));
+        self.applied.lock().entries.remove(&key(live));
         match api.delete(&name, &kube::api::DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
@@ -179,11 +213,6 @@ impl Applier {
                 source,
             }),
         }
-    }
-
-    /// Forgets an object that is gone from the cluster, so that the memory does not grow with what once was.
-    pub fn forget<K: Owned>(&self, gone: &K) {
-        self.applied.lock().remove(&key(gone));
     }
 }
 
@@ -243,8 +272,27 @@ mod tests {
             .unwrap();
         let requests = requests.finish().await;
         assert_eq!(requests[1].method, "PATCH");
-        assert!(requests[1].uri.contains("fieldManager=tokenweir%2Ftest"), "{}", requests[1].uri);
+        assert!(
+            requests[1].uri.contains("fieldManager=tokenweir%2Ftest"),
+            "{}",
+            requests[1].uri
+        );
         assert!(requests[1].uri.contains("force=true"));
+    }
+
+    #[tokio::test]
+    async fn a_write_on_a_version_names_it_and_is_remembered_without_it() {
+        let owner = owner_reference("gateway");
+        let desired = account(Some(&owner));
+        let (client, requests) = Fake::serve(vec![answer(200, &serde_json::to_value(&desired).unwrap())]);
+        let applier = Applier::new(client, "tokenweir/test");
+        let live = Arc::new(desired.clone());
+        let live = applier
+            .apply_at(&owner, &desired, Some(live), Some("41".into()))
+            .await
+            .unwrap();
+        assert!(applier.is_applied(&desired, &live));
+        assert_eq!(requests.finish().await[0].body["metadata"]["resourceVersion"], "41");
     }
 
     #[tokio::test]

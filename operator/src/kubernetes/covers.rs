@@ -33,7 +33,9 @@ fn same_quantity(a: &str, b: &str) -> bool {
 }
 
 fn quantity(text: &str) -> Option<f64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
     let factor = match suffix {
         "" => 1.0,

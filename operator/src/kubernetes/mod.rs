@@ -8,7 +8,7 @@ pub mod fake;
 mod secrets;
 mod status;
 
-pub use apply::{ApplyError, Applier, fingerprint, is_owned_by};
+pub use apply::{Applier, ApplyError, fingerprint, is_owned_by};
 pub use events::Events;
 pub use secrets::{SecretError, Secrets};
 pub use status::{Statuses, patch_unreadable};

@@ -119,8 +119,8 @@ impl Secrets {
 mod tests {
     use super::*;
     use crate::kubernetes::fake::{Fake, answer};
-    use kube::core::PartialObjectMetaExt as _;
     use kube::api::ObjectMeta;
+    use kube::core::PartialObjectMetaExt as _;
     use kube::runtime::{reflector, watcher};
     use serde_json::json;
 

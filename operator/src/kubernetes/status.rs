@@ -130,9 +130,6 @@ mod tests {
         );
         let mut other = at("2026-01-01T00:00:00Z");
         other["conditions"][0]["status"] = json!("False");
-        assert_ne!(
-            without_times(at("2026-01-01T00:00:00Z")),
-            without_times(other)
-        );
+        assert_ne!(without_times(at("2026-01-01T00:00:00Z")), without_times(other));
     }
 }

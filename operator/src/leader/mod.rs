@@ -13,3 +13,6 @@ mod rules;
 
 pub use lease::{Election, ElectionError, Outcome};
 pub use rules::Timing;
+
+/// Name of the lease.
+pub const LEASE: &str = "tokenweir-operator";

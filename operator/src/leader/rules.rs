@@ -127,10 +127,7 @@ mod tests {
     #[test]
     fn a_lease_given_back_is_taken_at_once_and_an_own_one_renewed() {
         let now = Instant::now();
-        assert_eq!(
-            decide(&observe(None, record("", "1"), now), "me", now),
-            Decision::Take
-        );
+        assert_eq!(decide(&observe(None, record("", "1"), now), "me", now), Decision::Take);
         assert_eq!(
             decide(&observe(None, record("me", "1"), now), "me", now),
             Decision::Renew

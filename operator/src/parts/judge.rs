@@ -34,9 +34,8 @@ impl Judged {
     /// The conditions, given those of before.
     pub fn conditions(self, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
         let mut programmed = self.programmed;
-        let kept = find_condition(before, ConditionType::Programmed).filter(|old| {
-            old.status == ConditionStatus::True.as_str() && old.observed_generation == generation
-        });
+        let kept = find_condition(before, ConditionType::Programmed)
+            .filter(|old| old.status == ConditionStatus::True.as_str() && old.observed_generation == generation);
         // A restart of the operator forgets since when something is served; the status remembers.
         if let Some(old) = kept
             && programmed.is_true()

@@ -1,14 +1,19 @@
 //! `ModelProvider`: its status.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt as _;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use tokenweir_crds::api::{ModelProvider, ModelProviderStatus};
+use tokenweir_crds::compile::check_backend_ref;
 
 use super::{PartError, Subject, dereference, judge};
 use crate::context::Context;
 use crate::kubernetes::{Statuses, patch_unreadable};
 use crate::runtime::Reconciler;
-use crate::watch::names;
+use crate::watch::{in_namespace, names};
 
 const FIELD_MANAGER: &str = "tokenweir/modelprovider";
 /// Why a gateway has nothing of a provider that is right in itself.
@@ -26,6 +31,22 @@ impl ProviderReconciler {
         let statuses = Statuses::new(context.client.clone(), FIELD_MANAGER);
         Self { context, statuses }
     }
+
+    /// Ports of all Services of a namespace.
+    fn services(&self, namespace: &str) -> BTreeMap<String, BTreeSet<u16>> {
+        let services = &self.context.caches.services;
+        let ports = |service: &Service| -> BTreeSet<u16> {
+            let spec = service.spec.iter();
+            spec.flat_map(|spec| spec.ports.iter().flatten())
+                .filter_map(|port| u16::try_from(port.port).ok())
+                .collect()
+        };
+        services
+            .state_filter(|service| in_namespace(service, namespace))
+            .iter()
+            .map(|service| (service.name_any(), ports(service)))
+            .collect()
+    }
 }
 
 impl Reconciler for ProviderReconciler {
@@ -37,9 +58,12 @@ impl Reconciler for ProviderReconciler {
     }
 
     async fn reconcile(&self, object: &ModelProvider) -> Result<Action, PartError> {
-        let Some(found) = dereference(&self.context, Subject::Provider(object)).await? else {
+        let Some(mut found) = dereference(&self.context, Subject::Provider(object)).await? else {
             return Ok(Action::await_change());
         };
+        // Gateways follow the endpoints themselves, so this is told and changes nothing about what is served.
+        let services = self.services(&object.namespace().unwrap_or_default());
+        found.verdict.problems.extend(check_backend_ref(object, &services));
         let generation = object.metadata.generation;
         let before = object.status.as_ref();
         let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -56,9 +80,15 @@ impl Reconciler for ProviderReconciler {
 
     async fn unreadable(&self, object: &InvalidObject) -> Result<(), PartError> {
         let now = self.context.clock.now();
-        patch_unreadable::<ModelProvider>(&self.context.client, FIELD_MANAGER, &object.metadata, &object.error, now)
-            .await
-            .map(drop)
-            .map_err(PartError::Status)
+        patch_unreadable::<ModelProvider>(
+            &self.context.client,
+            FIELD_MANAGER,
+            &object.metadata,
+            &object.error,
+            now,
+        )
+        .await
+        .map(drop)
+        .map_err(PartError::Status)
     }
 }

@@ -56,9 +56,15 @@ impl Reconciler for RouteReconciler {
 
     async fn unreadable(&self, object: &InvalidObject) -> Result<(), PartError> {
         let now = self.context.clock.now();
-        patch_unreadable::<ModelRoute>(&self.context.client, FIELD_MANAGER, &object.metadata, &object.error, now)
-            .await
-            .map(drop)
-            .map_err(PartError::Status)
+        patch_unreadable::<ModelRoute>(
+            &self.context.client,
+            FIELD_MANAGER,
+            &object.metadata,
+            &object.error,
+            now,
+        )
+        .await
+        .map(drop)
+        .map_err(PartError::Status)
     }
 }

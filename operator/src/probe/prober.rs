@@ -71,7 +71,10 @@ impl Prober {
                 wake: Arc::new(Notify::new()),
                 stop: self.shutdown.child_token(),
             };
-            tokio::spawn(self.clone().watch_over(key.clone(), task.wake.clone(), task.stop.clone()));
+            tokio::spawn(
+                self.clone()
+                    .watch_over(key.clone(), task.wake.clone(), task.stop.clone()),
+            );
             task
         });
         task.wake.notify_one();
@@ -124,9 +127,7 @@ impl Prober {
             .collect()
             .await;
         self.board.observed(key, &written, &reports);
-        let settled = reports
-            .values()
-            .all(|report| report.serving.as_ref() == Some(&written));
+        let settled = reports.values().all(|report| report.serving.as_ref() == Some(&written));
         tracing::trace!(gateway = %key.name, generation = written.generation, settled, "asked the pods");
         settled
     }
@@ -187,7 +188,11 @@ fn report(written: &Written, ready: bool, answer: Option<&Status>) -> PodReport 
         refused: status
             .rejected
             .as_ref()
-            .filter(|rejected| rejected.generation.is_none_or(|generation| generation == written.generation))
+            .filter(|rejected| {
+                rejected
+                    .generation
+                    .is_none_or(|generation| generation == written.generation)
+            })
             .map(|rejected| rejected.reason.clone()),
     }
 }

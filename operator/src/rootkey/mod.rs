@@ -66,6 +66,7 @@ pub struct RootKey {
 
 impl RootKey {
     /// A root key that is known already.
+    #[cfg(test)]
     pub fn of(bytes: [u8; 32]) -> Self {
         Self {
             bytes: Arc::new(RwLock::new(Some(bytes))),
@@ -196,6 +197,9 @@ mod tests {
     #[test]
     fn gateways_get_keys_of_their_own() {
         let key = RootKey::of([1; 32]);
-        assert_ne!(key.derive("llm", "a").unwrap().admin, key.derive("llm", "b").unwrap().admin);
+        assert_ne!(
+            key.derive("llm", "a").unwrap().admin,
+            key.derive("llm", "b").unwrap().admin
+        );
     }
 }

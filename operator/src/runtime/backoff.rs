@@ -32,7 +32,11 @@ impl Backoff for WatchBackoff {
 
 /// Wait after the failure number `failures` (from 1) of one object.
 pub fn after_failures(failures: u32) -> Duration {
-    doubled(Duration::from_millis(100), failures.saturating_sub(1), Duration::from_secs(60))
+    doubled(
+        Duration::from_millis(100),
+        failures.saturating_sub(1),
+        Duration::from_secs(60),
+    )
 }
 
 fn doubled(first: Duration, times: u32, most: Duration) -> Duration {

@@ -73,7 +73,8 @@ pub async fn run<R: Reconciler>(
     let reconcile = {
         let (metrics, waiting, store) = (metrics.clone(), waiting.clone(), store.clone());
         move |object: Arc<Guarded<R::Object>>, reconciler: Arc<R>| {
-            let (metrics, waiting, failures, store) = (metrics.clone(), waiting.clone(), failures.clone(), store.clone());
+            let (metrics, waiting, failures, store) =
+                (metrics.clone(), waiting.clone(), failures.clone(), store.clone());
             Box::pin(async move {
                 let reference = object.to_object_ref(());
                 waiting.taken(&reference);

@@ -16,10 +16,7 @@ pub async fn apply(
     found: &Found,
 ) -> Result<Option<Arc<HorizontalPodAutoscaler>>, ApplyError> {
     match (autoscaler, &found.live) {
-        (Some(autoscaler), live) => applier
-            .apply(&valid.owner, &autoscaler, live.clone())
-            .await
-            .map(Some),
+        (Some(autoscaler), live) => applier.apply(&valid.owner, &autoscaler, live.clone()).await.map(Some),
         (None, Some(live)) => applier.delete(&valid.owner, &**live).await.map(|()| None),
         (None, None) => Ok(None),
     }

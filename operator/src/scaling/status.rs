@@ -81,7 +81,8 @@ pub fn status(valid: &Valid<'_>, applied: &Applied, now: Timestamp) -> ScalingPo
     }
     ScalingPolicyStatus {
         current_replicas: live.and_then(|live| live.current_replicas),
-        desired_replicas: live.map(|live| live.desired_replicas),
+        // 0 is what an autoscaler says before it has looked for the first time; a policy never asks for none.
+        desired_replicas: live.map(|live| live.desired_replicas).filter(|desired| *desired > 0),
         last_scale_time: live.and_then(|live| live.last_scale_time.clone()),
         signals,
         observed_generation: generation,

@@ -108,11 +108,7 @@ impl Default for Metrics {
             "Duration of a reconciliation in seconds",
             times.clone(),
         );
-        registry.register(
-            "workqueue_depth",
-            "Objects that wait for reconciliation",
-            depth.clone(),
-        );
+        registry.register("workqueue_depth", "Objects that wait for reconciliation", depth.clone());
         registry.register(
             "tokenweir_operator_leader",
             "1 on the replica that leads, else 0",

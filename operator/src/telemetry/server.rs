@@ -92,7 +92,10 @@ mod tests {
             .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
         let get = async |path: &str| {
-            let answer = client.get(format!("http://{bound}{path}").parse().unwrap()).await.unwrap();
+            let answer = client
+                .get(format!("http://{bound}{path}").parse().unwrap())
+                .await
+                .unwrap();
             let status = answer.status().as_u16();
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             (status, String::from_utf8(body.to_vec()).unwrap())

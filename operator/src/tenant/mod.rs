@@ -82,9 +82,15 @@ impl Reconciler for TenantReconciler {
 
     async fn unreadable(&self, object: &InvalidObject) -> Result<(), PartError> {
         let now = self.context.clock.now();
-        patch_unreadable::<Tenant>(&self.context.client, FIELD_MANAGER, &object.metadata, &object.error, now)
-            .await
-            .map(drop)
-            .map_err(PartError::Status)
+        patch_unreadable::<Tenant>(
+            &self.context.client,
+            FIELD_MANAGER,
+            &object.metadata,
+            &object.error,
+            now,
+        )
+        .await
+        .map(drop)
+        .map_err(PartError::Status)
     }
 }

@@ -33,7 +33,7 @@ pub struct Caches {
     pub policies: Store<Guarded<ScalingPolicy>>,
     /// Deployments that the operator manages, with their managed fields.
     pub deployments: Store<Deployment>,
-    /// Services that the operator manages.
+    /// All Services: providers name them.
     pub services: Store<Service>,
     /// ServiceAccounts that the operator manages.
     pub accounts: Store<ServiceAccount>,
@@ -86,9 +86,7 @@ impl Caches {
     /// Names of all gateways of a namespace that are not being deleted, those that cannot be read included: they exist.
     pub fn gateway_names(&self, namespace: &str) -> BTreeSet<String> {
         self.gateways
-            .state_filter(|gateway| {
-                in_namespace(gateway, namespace) && gateway.meta().deletion_timestamp.is_none()
-            })
+            .state_filter(|gateway| in_namespace(gateway, namespace) && gateway.meta().deletion_timestamp.is_none())
             .iter()
             .map(|gateway| gateway.name_any())
             .collect()

@@ -129,8 +129,11 @@ where
             on_change(&Change::Gone(Arc::new(object.clone())));
         }
         Event::InitDone => {
-            let mut before: HashMap<ObjectRef<K>, Arc<K>> =
-                store.state().into_iter().map(|old| (old.to_object_ref(()), old)).collect();
+            let mut before: HashMap<ObjectRef<K>, Arc<K>> = store
+                .state()
+                .into_iter()
+                .map(|old| (old.to_object_ref(()), old))
+                .collect();
             writer.apply_watcher_event(event);
             for after in store.state() {
                 on_change(&match before.remove(&after.to_object_ref(())) {

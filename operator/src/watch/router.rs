@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt as _};
@@ -45,7 +45,9 @@ impl Router {
     /// Queues every gateway, for what concerns them all.
     pub fn all_gateways(&self) {
         let all = self.caches.gateways.state();
-        self.queues.gateways.push_all(all.iter().map(|gateway| reference(&**gateway)));
+        self.queues
+            .gateways
+            .push_all(all.iter().map(|gateway| reference(&**gateway)));
     }
 
     /// A gateway changed.
@@ -70,7 +72,9 @@ impl Router {
                     .into_iter()
                     .map(|name| ObjectRef::new(&name).within(&namespace)),
             );
-            self.queues.providers.push_all(all_of(&self.caches.providers, &namespace));
+            self.queues
+                .providers
+                .push_all(all_of(&self.caches.providers, &namespace));
             self.queues.routes.push_all(all_of(&self.caches.routes, &namespace));
             self.queues.tenants.push_all(all_of(&self.caches.tenants, &namespace));
             self.queues.policies.push_all(all_of(&self.caches.policies, &namespace));
@@ -176,6 +180,24 @@ impl Router {
         }
     }
 
+    /// A Service changed, ours or one that a provider names.
+    pub fn service(&self, change: &Change<Service>) {
+        if !change.is_write() {
+            return;
+        }
+        self.owned(change);
+        let (namespace, name) = (
+            change.object().namespace().unwrap_or_default(),
+            change.object().name_any(),
+        );
+        for provider in inner(&readable(&self.caches.providers, &namespace)) {
+            let backend = provider.spec.backend_ref.as_ref();
+            if backend.is_some_and(|backend| backend.name == name) {
+                self.queues.providers.push(reference_to(provider));
+            }
+        }
+    }
+
     /// An autoscaler changed, ours or not.
     pub fn autoscaler(&self, change: &Change<HorizontalPodAutoscaler>) {
         if !change.is_write() {
@@ -227,9 +249,7 @@ impl Router {
             let credentials = provider.spec.credentials.as_ref();
             if credentials.is_some_and(|credentials| credentials.secret_ref.name == name) {
                 referred = true;
-                self.queues
-                    .providers
-                    .push(ObjectRef::new(&provider.name_any()).within(&namespace));
+                self.queues.providers.push(reference_to(provider));
             }
         }
         for tenant in inner(&readable(&self.caches.tenants, &namespace)) {
@@ -286,6 +306,11 @@ where
 }
 
 fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectRef<K> {
+    ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default())
+}
+
+/// The queue entry of an object that could be read.
+fn reference_to<K: Resource<DynamicType = ()>>(object: &K) -> ObjectRef<Guarded<K>> {
     ObjectRef::new(&object.name_any()).within(&object.namespace().unwrap_or_default())
 }
 

@@ -184,7 +184,7 @@ pub fn start(client: &Client, scope: &Scope, writers: Writers, router: &Arc<Rout
     starter.follow(writers.routes, &everything, Router::route);
     starter.follow(writers.tenants, &everything, Router::tenant);
     starter.follow(writers.policies, &everything, Router::policy);
-    starter.follow(writers.services, &managed, Router::owned);
+    starter.follow(writers.services, &everything, Router::service);
     starter.follow(writers.accounts, &managed, Router::owned);
     starter.follow(writers.roles, &managed, Router::owned);
     starter.follow(writers.bindings, &managed, Router::owned);
@@ -253,7 +253,6 @@ impl Starter<'_> {
             self.shutdown.clone(),
         ));
     }
-
 }
 
 /// Half of an object's bytes are often managed fields that nobody here reads.

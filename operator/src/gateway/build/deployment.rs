@@ -6,8 +6,8 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, HTTPGetAction,
     Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume,
-    VolumeMount,
+    PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, Sysctl, TopologySpreadConstraint,
+    Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -92,6 +92,7 @@ fn pod(gateway: &Valid<'_>, settings: &Settings) -> PodSpec {
                 type_: "RuntimeDefault".into(),
                 localhost_profile: None,
             }),
+            sysctls: low_ports(gateway),
             ..PodSecurityContext::default()
         }),
         containers: vec![container(gateway, settings)],
@@ -100,7 +101,7 @@ fn pod(gateway: &Valid<'_>, settings: &Settings) -> PodSpec {
             // In memory: the copy of the configuration holds credentials, and need not outlive the pod.
             empty_dir: Some(EmptyDirVolumeSource {
                 medium: Some("Memory".into()),
-                size_limit: Some(Quantity("64Mi".into())),
+                size_limit: Some(Quantity("256Mi".into())),
                 ..EmptyDirVolumeSource::default()
             }),
             ..Volume::default()
@@ -169,6 +170,17 @@ fn container(gateway: &Valid<'_>, settings: &Settings) -> Container {
         liveness_probe: Some(probe("/livez", 10, 3)),
         ..Container::default()
     }
+}
+
+/// Lets a program without privileges listen below 1024, where a listener is. The setting holds for the pod's own network alone.
+fn low_ports(gateway: &Valid<'_>) -> Option<Vec<Sysctl>> {
+    let needed = gateway.spec.listeners.iter().any(|listener| listener.port < 1024);
+    needed.then(|| {
+        vec![Sysctl {
+            name: "net.ipv4.ip_unprivileged_port_start".into(),
+            value: "0".into(),
+        }]
+    })
 }
 
 fn arguments(grace: u64) -> Vec<String> {

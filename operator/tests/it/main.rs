@@ -1,0 +1,3 @@
+//! Tests of the crate against what lies beside it.
+
+mod chart;
