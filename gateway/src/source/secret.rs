@@ -37,97 +37,103 @@ pub(crate) fn backoff() -> ExponentialBackoff {
 /// Why the pieces of a snapshot could not be put together.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("the shards cannot be read: {0}")]
+    #[error("a shard cannot be read: {0}")]
     Api(#[source] Box<kube::Error>),
     #[error(transparent)]
     Shards(#[from] ShardError),
+    #[error("putting the shards together broke off: {0}")]
+    Join(#[from] tokio::task::JoinError),
 }
+
+/// Nobody takes updates any more.
+struct Unheard;
 
 /// Watches the snapshot of a gateway and sends what comes. Returns when nobody listens any more.
 ///
 /// A Secret that is missing or unreadable never takes anything away: what was sent before stays valid.
 pub async fn watch(client: kube::Client, gateway: GatewayRef, updates: mpsc::Sender<Update>) {
     let api: Api<Secret> = Api::namespaced(client, &gateway.namespace);
-    let name = snapshot_secret(&gateway.name);
-    let mut index = pin!(watch_object(api.clone(), &name).backoff(backoff()));
-    let mut current: Option<Index> = None;
-    let mut retries = backoff();
-    let mut reachable = true;
-    loop {
-        let next = match &current {
-            None => index.next().await,
-            Some(wanted) => {
-                tokio::select! {
-                    // A newer index makes the older one's shards uninteresting.
-                    biased;
-                    next = index.next() => next,
-                    fetched = fetch(&api, wanted) => {
-                        let (generation, failed) = (wanted.generation, fetched.is_err());
-                        let update = match fetched {
-                            Ok(json) => Some(read(wanted, json, &gateway)),
-                            Err(FetchError::Api(error)) => {
-                                tracing::warn!(%error, generation, "the shards of the configuration cannot be read");
-                                None
-                            }
-                            Err(error @ FetchError::Shards(_)) => Some(refused(Some(generation), error.to_string())),
-                        };
-                        if let Some(update) = update
-                            && updates.send(update).await.is_err()
-                        {
-                            return;
+    // Both ways to end are the end of the process.
+    let _: Result<(), Unheard> = Watch { api, gateway, updates }.run().await;
+}
+
+struct Watch {
+    api: Api<Secret>,
+    gateway: GatewayRef,
+    updates: mpsc::Sender<Update>,
+}
+
+impl Watch {
+    async fn run(self) -> Result<(), Unheard> {
+        let name = snapshot_secret(&self.gateway.name);
+        let mut events = pin!(watch_object(self.api.clone(), &name).backoff(backoff()));
+        // The newest index whose snapshot has not been sent yet.
+        let mut wanted: Option<Index> = None;
+        let mut reachable = true;
+        loop {
+            let event = tokio::select! {
+                // A newer index makes the older one's shards uninteresting.
+                biased;
+                event = events.next() => event,
+                delivered = self.deliver(wanted.as_ref()), if wanted.is_some() => {
+                    delivered?;
+                    wanted = None;
+                    continue;
+                }
+            };
+            match event {
+                Some(Ok(Some(secret))) => {
+                    reachable = true;
+                    wanted = match Index::parse(&self.gateway.name, &data(secret)) {
+                        Ok(index) => Some(index),
+                        Err(error) => {
+                            self.send(refused(None, error.to_string())).await?;
+                            None
                         }
-                        if failed {
-                            // Pieces may still be on their way, or the API server may come back.
-                            let wait = retries.next().unwrap_or(RETRY_MAX);
-                            tokio::select! {
-                                next = index.next() => next,
-                                () = tokio::time::sleep(wait) => continue,
-                            }
-                        } else {
-                            current = None;
-                            continue;
-                        }
+                    };
+                }
+                Some(Ok(None)) => {
+                    reachable = true;
+                    wanted = None;
+                    let namespace = &self.gateway.namespace;
+                    tracing::warn!(secret = name, namespace, "there is no configuration in the cluster");
+                }
+                Some(Err(error)) => {
+                    // The watcher tries again by itself; one line for each outage is enough.
+                    if std::mem::replace(&mut reachable, false) {
+                        tracing::warn!(%error, "the configuration cannot be watched, what is served is served on");
+                    } else {
+                        tracing::debug!(%error, "the configuration still cannot be watched");
                     }
                 }
+                None => return Ok(()),
             }
-        };
-        match next {
-            Some(Ok(Some(secret))) => {
-                reachable = true;
-                retries = backoff();
-                match Index::parse(&gateway.name, &data(secret)) {
-                    Ok(found) => current = Some(found),
-                    Err(error) => {
-                        current = None;
-                        if updates.send(refused(None, error.to_string())).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-            }
-            Some(Ok(None)) => {
-                reachable = true;
-                current = None;
-                tracing::warn!(
-                    secret = name,
-                    namespace = gateway.namespace,
-                    "there is no configuration in the cluster"
-                );
-            }
-            Some(Err(error)) => {
-                // The watcher tries again by itself; one line for each outage is enough.
-                if std::mem::replace(&mut reachable, false) {
-                    tracing::warn!(%error, "the configuration cannot be watched, what is served is served on");
-                } else {
-                    tracing::debug!(%error, "the configuration still cannot be watched");
-                }
-            }
-            None => return,
         }
+    }
+
+    async fn send(&self, update: Update) -> Result<(), Unheard> {
+        self.updates.send(update).await.map_err(|_| Unheard)
+    }
+
+    /// Sends the snapshot of an index, however long it takes to get its pieces: they may still be on their way, or the
+    /// API server may come back. That pieces are missing is said meanwhile.
+    async fn deliver(&self, wanted: Option<&Index>) -> Result<(), Unheard> {
+        let Some(index) = wanted else { return Ok(()) };
+        let generation = index.generation;
+        for wait in backoff() {
+            match fetch(&self.api, index, &self.gateway).await {
+                Ok(update) => return self.send(update).await,
+                Err(FetchError::Shards(error)) => self.send(refused(Some(generation), error.to_string())).await?,
+                Err(error) => tracing::warn!(%error, generation, "the configuration cannot be read"),
+            }
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
     }
 }
 
-async fn fetch(api: &Api<Secret>, index: &Index) -> Result<Vec<u8>, FetchError> {
+/// Reads the shards of an index and puts the snapshot together. A snapshot that is complete and wrong is an update too.
+async fn fetch(api: &Api<Secret>, index: &Index, gateway: &GatewayRef) -> Result<Update, FetchError> {
     let mut shards: BTreeMap<String, SecretData> = BTreeMap::new();
     for name in &index.shard_names {
         let secret = api
@@ -136,7 +142,13 @@ async fn fetch(api: &Api<Secret>, index: &Index) -> Result<Vec<u8>, FetchError> 
             .map_err(|error| FetchError::Api(Box::new(error)))?;
         shards.insert(name.clone(), secret.map(data).unwrap_or_default());
     }
-    Ok(index.join(|name| shards.get(name))?)
+    let (index, gateway) = (index.clone(), gateway.clone());
+    // A large snapshot takes a while, in which signals and probes want to go on.
+    tokio::task::spawn_blocking(move || {
+        let json = index.join(|name| shards.get(name))?;
+        Ok(read(&index, json, &gateway))
+    })
+    .await?
 }
 
 fn read(index: &Index, json: Vec<u8>, gateway: &GatewayRef) -> Update {
