@@ -1,6 +1,7 @@
 //! Puts the parts together and runs them.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,12 +102,10 @@ impl Adapter {
         options: &Options,
         clock: SharedClock,
     ) -> Result<Self, AppError> {
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(|source| AppError::Listen {
-                address: options.listen,
-                source,
-            })?;
+        let listener = bind(options.listen).await.map_err(|source| AppError::Listen {
+            address: options.listen,
+            source,
+        })?;
         let telemetry = Arc::new(Telemetry::default());
         let (store, objects) = (Arc::new(Store::default()), Arc::new(Objects::default()));
         let front_proxy = Arc::new(ArcSwapOption::empty());
@@ -196,6 +195,16 @@ impl Adapter {
         self.stop_tasks.cancel();
         while self.tasks.join_next().await.is_some() {}
         tracing::info!("stopped");
+    }
+}
+
+/// Listens. Where every IPv6 address is asked for on a machine without IPv6, every IPv4 address does as well.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
     }
 }
 
