@@ -298,7 +298,8 @@ pub struct ProviderLimits {
 pub struct Timeouts {
     /// TCP and TLS handshake.
     pub connect_ms: u64,
-    /// From the request's end to the first byte of the body.
+    /// Of a stream: from the request's end to the first byte of the body. An answer in one piece comes when all of it was
+    /// generated, and has the time of the whole request.
     pub first_token_ms: u64,
     /// Between two chunks of a body.
     pub idle_ms: u64,

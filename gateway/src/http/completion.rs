@@ -165,7 +165,8 @@ impl Head<'_> {
             }
             AnswerBody::Begun { first, rest } => {
                 // A client that stops reading without closing is cut off some time after the request's own end.
-                self.active.expect_end_by(rest.deadline);
+                self.active
+                    .answer(rest.deadline.saturating_duration_since(Instant::now()));
                 if events {
                     EventRelay::new(first, rest, exchange, outgoing.adds_usage()).into()
                 } else {

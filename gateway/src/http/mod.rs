@@ -57,6 +57,8 @@ pub async fn handle(worker: &Worker, active: Active, request: Request<Incoming>)
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    // Most answers are all here; a stream has said before how long it may take.
+    active.answer(Duration::ZERO);
     response.map(|body| body.counted(active))
 }
 

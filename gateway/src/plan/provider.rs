@@ -127,7 +127,7 @@ fn with_query(path: &PathAndQuery, query: Option<&str>) -> PathAndQuery {
 pub struct Timeouts {
     /// TCP and TLS handshake.
     pub connect: Duration,
-    /// To the first byte of the body.
+    /// To the first byte of a stream.
     pub first_token: Duration,
     /// Between two chunks of a body.
     pub idle: Duration,

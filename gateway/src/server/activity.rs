@@ -14,8 +14,10 @@ const UNREAD: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Activity {
     running: AtomicU32,
+    /// Of those, the ones whose answers have begun.
+    answering: AtomicU32,
     idle_since: AtomicU64,
-    /// The latest moment at which a request of the connection must be done.
+    /// The latest moment at which one of those must be done.
     end_by: AtomicU64,
 }
 
@@ -35,6 +37,7 @@ impl Activity {
     pub(super) fn new(now: Duration) -> Self {
         Self {
             running: AtomicU32::new(0),
+            answering: AtomicU32::new(0),
             idle_since: AtomicU64::new(millis(now)),
             end_by: AtomicU64::new(0),
         }
@@ -44,13 +47,19 @@ impl Activity {
         self.running.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn end(&self, now: Duration) {
+    /// A request has ended; `answered`: after its answer had begun.
+    pub(super) fn end(&self, now: Duration, answered: bool) {
         self.idle_since.store(millis(now), Relaxed);
         self.running.fetch_sub(1, Relaxed);
+        if answered && self.answering.fetch_sub(1, Relaxed) == 1 {
+            self.end_by.store(0, Relaxed);
+        }
     }
 
-    pub(super) fn expect_end_by(&self, at: Duration) {
-        self.end_by.fetch_max(millis(at), Relaxed);
+    /// The answer to a request has begun, and must be done by then.
+    pub(super) fn answer(&self, end_by: Duration) {
+        self.answering.fetch_add(1, Relaxed);
+        self.end_by.fetch_max(millis(end_by), Relaxed);
     }
 
     pub(super) fn verdict(&self, now: Duration) -> Verdict {
@@ -63,11 +72,13 @@ impl Activity {
                 Verdict::Keep
             };
         }
-        match self.end_by.load(Relaxed) {
-            // No answer has begun; its wait has deadlines of its own.
-            0 => Verdict::Keep,
-            end_by if now >= end_by.saturating_add(millis(UNREAD)) => Verdict::Stuck,
-            _ => Verdict::Keep,
+        // A request that waits for its answer has deadlines of its own.
+        let all_answered = self.answering.load(Relaxed) == self.running.load(Relaxed);
+        let unread = now >= self.end_by.load(Relaxed).saturating_add(millis(UNREAD));
+        if all_answered && unread {
+            Verdict::Stuck
+        } else {
+            Verdict::Keep
         }
     }
 }
@@ -90,7 +101,7 @@ mod tests {
         assert_eq!(activity.verdict(at(219)), Verdict::Keep);
         activity.begin();
         assert_eq!(activity.verdict(at(400)), Verdict::Keep);
-        activity.end(at(400));
+        activity.end(at(400), false);
         assert_eq!(activity.verdict(at(519)), Verdict::Keep);
         assert_eq!(activity.verdict(at(520)), Verdict::Idle);
     }
@@ -99,9 +110,28 @@ mod tests {
     fn an_answer_that_nobody_reads_is_stuck_after_its_end() {
         let activity = Activity::new(at(0));
         activity.begin();
-        activity.expect_end_by(at(600));
-        activity.expect_end_by(at(500));
+        activity.begin();
+        activity.answer(at(600));
+        assert_eq!(
+            activity.verdict(at(9_999)),
+            Verdict::Keep,
+            "one of both still waits for its answer"
+        );
+        activity.answer(at(500));
         assert_eq!(activity.verdict(at(659)), Verdict::Keep);
         assert_eq!(activity.verdict(at(660)), Verdict::Stuck);
+    }
+
+    #[test]
+    fn an_earlier_answer_says_nothing_about_a_later_request() {
+        let activity = Activity::new(at(0));
+        activity.begin();
+        activity.answer(at(10));
+        activity.end(at(5), true);
+        activity.begin();
+        assert_eq!(activity.verdict(at(500)), Verdict::Keep);
+        activity.answer(at(500));
+        assert_eq!(activity.verdict(at(559)), Verdict::Keep);
+        assert_eq!(activity.verdict(at(560)), Verdict::Stuck);
     }
 }

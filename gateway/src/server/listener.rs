@@ -75,8 +75,8 @@ impl Listeners {
         Ok(())
     }
 
-    /// Opens and closes listeners as the plan has them. What was accepted is served on.
-    pub(super) fn follow(&mut self, ports: &[u16]) {
+    /// Opens and closes listeners as the plan has them. What was accepted is served on. False if a port cannot be opened.
+    pub(super) fn follow(&mut self, ports: &[u16]) -> bool {
         self.open.retain(|port, stop| {
             let wanted = ports.contains(port);
             if !wanted {
@@ -85,15 +85,20 @@ impl Listeners {
             }
             wanted
         });
+        let mut complete = true;
         for port in ports {
             if self.open.contains_key(port) {
                 continue;
             }
             match bind(SocketAddr::new(self.bind, *port)).and_then(|listener| self.add(*port, listener)) {
                 Ok(()) => tracing::info!(port, "listener opened"),
-                Err(error) => tracing::error!(port, %error, "a listener cannot be opened"),
+                Err(error) => {
+                    complete = false;
+                    tracing::error!(port, %error, "a listener cannot be opened");
+                }
             }
         }
+        complete
     }
 
     /// Closes all listeners, after having taken what the kernel has ready: closing a socket resets those.

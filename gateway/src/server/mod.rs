@@ -30,6 +30,8 @@ use connection::Closing;
 use listener::{Listeners, bind, check_free};
 pub use worker::{Active, Worker};
 
+/// A port that could not be opened is tried again after this time.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 /// Once nothing runs any more, connections have this long to end in peace.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -177,17 +179,21 @@ async fn run(worker: Arc<Worker>, address: IpAddr, sockets: BTreeMap<u16, TcpLis
     let drain = worker.drain.clone();
     let mut lame = std::pin::pin!(drain.reached(Phase::LameDuck));
     let mut draining = std::pin::pin!(drain.reached(Phase::Draining));
+    let mut all_open = true;
     loop {
         tokio::select! {
             () = &mut draining => break,
             () = &mut lame, if !closing.soon.is_cancelled() => closing.soon.cancel(),
             told = changes.changed() => if told.is_ok() {
-                listeners.follow(&worker.plan.load_full().ports);
+                all_open = listeners.follow(&worker.plan.load_full().ports);
             } else {
                 // The cell lives as long as the worker, so this is for completeness only.
                 draining.as_mut().await;
                 break;
             },
+            () = tokio::time::sleep(LISTEN_AGAIN), if !all_open => {
+                all_open = listeners.follow(&worker.plan.load_full().ports);
+            }
         }
     }
     closing.soon.cancel();

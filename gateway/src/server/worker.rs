@@ -1,12 +1,11 @@
 //! What one worker has for itself, and what runs on it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::activity::Activity;
 use crate::clock::Clock;
@@ -54,6 +53,7 @@ impl Worker {
 pub struct Active {
     worker: Arc<Worker>,
     connection: Arc<Activity>,
+    answered: AtomicBool,
 }
 
 impl std::fmt::Debug for Active {
@@ -70,19 +70,22 @@ impl Active {
         Self {
             worker: Arc::clone(worker),
             connection: Arc::clone(connection),
+            answered: AtomicBool::new(false),
         }
     }
 
-    /// Says by when the request must be done; a connection whose client does not read is closed some time after it.
-    pub fn expect_end_by(&self, deadline: Instant) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.connection.expect_end_by(self.worker.meter.now() + left);
+    /// Says that the answer begins, and how long it may take; a connection whose client does not read it is closed some
+    /// time after that.
+    pub fn answer(&self, within: Duration) {
+        if !self.answered.swap(true, Relaxed) {
+            self.connection.answer(self.worker.meter.now() + within);
+        }
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.connection.end(self.worker.meter.now());
+        self.connection.end(self.worker.meter.now(), *self.answered.get_mut());
         // Only tasks of this worker change the number, so the last one sees itself as the last.
         if self.worker.running.fetch_sub(1, Relaxed) == 1 && self.worker.drain.phase() >= super::Phase::Draining {
             self.worker.idle.notify_waiters();
