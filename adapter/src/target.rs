@@ -397,6 +397,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_path_panics_and_metrics_keep_their_namespace(path in "(/|apis|custom\\.metrics\\.k8s\\.io|v1beta2|namespaces|%2A|%|a|\\*|\u{e9}){0,12}") {
+            if let Target::Custom { namespace, .. } = Target::parse(&path) {
+                proptest::prop_assert!(namespace.is_empty() || path.contains("/namespaces/"));
+            }
+        }
+    }
+
     #[test]
     fn permissions_are_asked_as_the_api_server_would() {
         let attributes = |path: &str, method: Method| match Target::parse(path).attributes(&method, path) {

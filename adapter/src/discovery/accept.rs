@@ -124,6 +124,13 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_header_panics_and_without_an_aggregated_form_the_answer_is_plain(accept in "[a-z/*;,=q0-9. \"]{0,40}") {
+            proptest::prop_assert_eq!(negotiate(Some(&accept)), Some(Form::Plain));
+        }
+    }
+
     #[test]
     fn plain_json_is_the_answer_to_everything_but_unserved_aggregated_forms() {
         for accept in [
