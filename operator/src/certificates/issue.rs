@@ -20,7 +20,7 @@ const CA_LIFE: Duration = Duration::from_secs(365 * DAY);
 /// Life of a serving certificate.
 const SERVING_LIFE: Duration = Duration::from_secs(90 * DAY);
 /// Certificates begin a little in the past, for readers whose clocks are behind.
-const BACKDATE: Duration = Duration::from_secs(300);
+const BACKDATE: Duration = Duration::from_mins(5);
 /// Old CAs kept in the bundle. One is enough in ordinary life; the bound keeps a broken clock from growing it.
 const MAX_BUNDLE: usize = 4;
 

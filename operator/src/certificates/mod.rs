@@ -42,7 +42,7 @@ pub const API_SERVICES: [&str; 3] = [
 /// Name in logs and metrics.
 const NAME: &str = "certificates";
 /// A look without a reason: rotation is due by the clock.
-const RESYNC: Duration = Duration::from_secs(60);
+const RESYNC: Duration = Duration::from_mins(1);
 /// Between two tries after a failure.
 const RETRY: Duration = Duration::from_secs(2);
 

@@ -77,14 +77,14 @@ pub async fn apply(
         budget: live_budget,
         network_policy: live_network_policy,
     } = found.live;
-    let owner = &valid.owner;
-    applier.apply(owner, &account, live_account).await?;
-    applier.apply(owner, &role, live_role).await?;
-    applier.apply(owner, &binding, live_binding).await?;
-    applier.apply(owner, &network_policy, live_network_policy).await?;
-    applier.apply(owner, &data_service, live_data_service).await?;
-    applier.apply(owner, &admin_service, live_admin_service).await?;
-    applier.apply(owner, &budget, live_budget).await?;
+    let us = &valid.owner;
+    applier.apply(us, &account, live_account).await?;
+    applier.apply(us, &role, live_role).await?;
+    applier.apply(us, &binding, live_binding).await?;
+    applier.apply(us, &network_policy, live_network_policy).await?;
+    applier.apply(us, &data_service, live_data_service).await?;
+    applier.apply(us, &admin_service, live_admin_service).await?;
+    applier.apply(us, &budget, live_budget).await?;
     steps.apply_deployment(deployment, live_deployment).await
 }
 

@@ -34,7 +34,7 @@ pub const FIELD_MANAGER: &str = "tokenweir/llmgateway";
 const COALESCE: Duration = Duration::from_millis(10);
 
 /// A look without a reason, in case a change was missed.
-const RESYNC: Duration = Duration::from_secs(600);
+const RESYNC: Duration = Duration::from_mins(10);
 
 /// Reconciles gateways.
 pub struct GatewayReconciler {
@@ -52,8 +52,9 @@ impl GatewayReconciler {
     async fn steps(&self, gateway: &LLMGateway) -> Result<(), GatewayError> {
         let found = dereference::dereference(&self.context, gateway).await?;
         let valid = validate::validate(gateway, &found)?;
-        let owned = build::build(&valid, &self.context.settings)?;
-        apply::apply(&self.context, &self.applier, &valid, owned, found).await
+        let owned = build::build(&valid, &self.context.settings);
+        // On the heap: every owned object lies in this future.
+        Box::pin(apply::apply(&self.context, &self.applier, &valid, owned, found)).await
     }
 }
 

@@ -53,17 +53,18 @@ impl Reconciler for GatewayStatusReconciler {
             deployment: deployment.as_deref(),
             cluster_domain: &self.context.settings.cluster_domain,
         };
-        let Some(status) = status(gateway, &facts, self.context.clock.now()) else {
+        let before = self.statuses.latest(gateway, gateway.status.as_ref());
+        let Some(status) = status(gateway, before.as_ref(), &facts, self.context.clock.now()) else {
             // Compiled or asked too recently: the board tells when there is something to say.
             return Ok(Action::await_change());
         };
         let written = self
             .statuses
-            .write(gateway, gateway.status.as_ref(), &status)
+            .write(gateway, before.as_ref(), &status)
             .await
             .map_err(GatewayError::Status)?;
         if written {
-            self.tell(gateway, &status).await;
+            self.tell(gateway, before.as_ref(), &status).await;
         }
         Ok(Action::await_change())
     }
@@ -76,8 +77,8 @@ impl Reconciler for GatewayStatusReconciler {
 
 impl GatewayStatusReconciler {
     /// Events for what somebody who describes the gateway should have been told.
-    async fn tell(&self, gateway: &LLMGateway, status: &LLMGatewayStatus) {
-        let before = gateway.status.as_ref().map(|status| status.conditions.as_slice());
+    async fn tell(&self, gateway: &LLMGateway, before: Option<&LLMGatewayStatus>, status: &LLMGatewayStatus) {
+        let before = before.map(|status| status.conditions.as_slice());
         for kind in [ConditionType::Accepted, ConditionType::Programmed] {
             let Some(now) = find_condition(&status.conditions, kind) else {
                 continue;
@@ -111,9 +112,14 @@ struct Facts<'a> {
 }
 
 /// The status, or nothing while it is not known yet.
-fn status(gateway: &LLMGateway, facts: &Facts<'_>, now: Timestamp) -> Option<LLMGatewayStatus> {
+fn status(
+    gateway: &LLMGateway,
+    before: Option<&LLMGatewayStatus>,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Option<LLMGatewayStatus> {
     let seat = facts.seat;
-    let before = gateway.status.clone().unwrap_or_default();
+    let before = before.cloned().unwrap_or_default();
     let not_owned = seat.fault.clone().filter(|fault| fault.reason == Reason::NotOwned);
     let (observed, accepted) = match (&seat.own, not_owned) {
         (own, Some(fault)) => (

@@ -85,7 +85,7 @@ struct Entry {
 
 /// An entry that was not used for so long is dropped. Longer than the pause between two looks at a gateway without a
 /// reason; should the object live on, it is applied once more, which changes nothing.
-const UNUSED: Duration = Duration::from_secs(30 * 60);
+const UNUSED: Duration = Duration::from_mins(30);
 /// Fewer entries are not worth a look.
 const PRUNE_FROM: usize = 1024;
 

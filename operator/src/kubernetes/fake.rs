@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Collected};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::client::Body;
@@ -33,7 +33,7 @@ impl Fake {
             let (log, answers) = (log.clone(), answers.clone());
             async move {
                 let (parts, body) = request.into_parts();
-                let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
                 log.lock().push(Asked {
                     method: parts.method.to_string(),
                     uri: parts.uri.to_string(),

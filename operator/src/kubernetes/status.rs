@@ -1,5 +1,6 @@
 //! Writing status: only when it says something new.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -8,25 +9,58 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, ObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokenweir_crds::conditions::{ConditionType, Finding, Reason, set_condition};
 
 /// Writes status under one field manager.
-#[derive(Clone)]
 pub struct Statuses {
     client: Client,
     manager: &'static str,
+    /// What was written to objects whose watch has not told of it yet, by uid.
+    ahead: Mutex<HashMap<String, Ahead>>,
+}
+
+struct Ahead {
+    version: u64,
+    status: Value,
 }
 
 impl Statuses {
     /// A writer under the field manager `manager`.
     pub fn new(client: Client, manager: &'static str) -> Self {
-        Self { client, manager }
+        Self {
+            client,
+            manager,
+            ahead: Mutex::default(),
+        }
     }
 
-    /// Writes `status` unless the object already says the same, `lastTransitionTime` aside. True: it was written.
+    /// The status of an object: the cached one, or the one written last if the cache does not have that yet.
+    ///
+    /// Judging by an older status would find "nothing new to say" right after something else was said.
+    pub fn latest<K, S>(&self, object: &K, cached: Option<&S>) -> Option<S>
+    where
+        K: Resource,
+        S: DeserializeOwned + Clone,
+    {
+        let mut ahead = self.ahead.lock();
+        if let Some(uid) = object.meta().uid.as_ref()
+            && let Some(written) = ahead.get(uid)
+        {
+            // Versions of one object are comparable numbers.
+            if version(object).is_some_and(|seen| seen < written.version) {
+                return serde_json::from_value(written.status.clone()).ok();
+            }
+            ahead.remove(uid);
+        }
+        cached.cloned()
+    }
+
+    /// Writes `status` unless it says the same as `before`, which [`Statuses::latest`] gave, `lastTransitionTime` aside. True: it
+    /// was written.
     pub async fn write<K, S>(&self, object: &K, before: Option<&S>, status: &S) -> Result<bool, kube::Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
@@ -39,8 +73,19 @@ impl Statuses {
         }
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let (api_version, kind) = (K::api_version(&()), K::kind(&()));
-        patch(&api, &api_version, &kind, &object.name_any(), self.manager, &after).await
+        let written = patch(&api, &api_version, &kind, &object.name_any(), self.manager, &after).await?;
+        if let Some(written) = &written
+            && let (Some(uid), Some(version)) = (written.uid(), version(written))
+        {
+            let status = after;
+            self.ahead.lock().insert(uid, Ahead { version, status });
+        }
+        Ok(written.is_some())
     }
+}
+
+fn version<K: Resource>(object: &K) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
 }
 
 /// Says on an object that cannot be read as its kind that it cannot, and why.
@@ -81,7 +126,9 @@ where
     if without_times(before) == without_times(status.clone()) {
         return Ok(false);
     }
-    patch(&api, &K::api_version(&()), &K::kind(&()), name, manager, &status).await
+    patch(&api, &K::api_version(&()), &K::kind(&()), name, manager, &status)
+        .await
+        .map(|written| written.is_some())
 }
 
 async fn patch<K>(
@@ -91,7 +138,7 @@ async fn patch<K>(
     name: &str,
     manager: &str,
     status: &Value,
-) -> Result<bool, kube::Error>
+) -> Result<Option<K>, kube::Error>
 where
     K: Clone + DeserializeOwned + Debug,
 {
@@ -100,9 +147,9 @@ where
         .patch_status(name, &PatchParams::apply(manager).force(), &Patch::Apply(body))
         .await
     {
-        Ok(_) => Ok(true),
+        Ok(object) => Ok(Some(object)),
         // Deleted in the meantime: there is nothing left to say.
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -120,6 +167,55 @@ fn without_times(mut status: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::fake::{Fake, answer};
+    use tokenweir_crds::api::{ModelRoute, ModelRouteStatus};
+
+    fn route(version: &str, message: &str) -> ModelRoute {
+        serde_json::from_value(json!({
+            "apiVersion": "tokenweir.dev/v1alpha1", "kind": "ModelRoute",
+            "metadata": {"name": "chat", "namespace": "llm", "uid": "u", "resourceVersion": version},
+            "spec": {"model": "m", "gatewayRefs": [{"name": "edge"}], "backends": [{"providerRef": {"name": "p"}}]},
+            "status": status(message),
+        }))
+        .unwrap()
+    }
+
+    fn status(message: &str) -> ModelRouteStatus {
+        let mut conditions = Vec::new();
+        let finding = Finding::fails(Reason::Pending, message);
+        set_condition(
+            &mut conditions,
+            ConditionType::Programmed,
+            &finding,
+            None,
+            Timestamp::UNIX_EPOCH,
+        );
+        ModelRouteStatus {
+            observed_generation: None,
+            conditions,
+        }
+    }
+
+    #[tokio::test]
+    async fn going_back_to_what_an_old_cache_says_is_written() {
+        let answers = ["2", "3"].map(|version| answer(200, &json!(route(version, "any"))));
+        let (client, requests) = Fake::serve(answers.to_vec());
+        let statuses = Statuses::new(client, "tokenweir/test");
+        // The cache stays at version 1, which says "first", through both writes.
+        let cached = route("1", "first");
+        for (message, is_news) in [("first", false), ("second", true), ("first", true), ("first", false)] {
+            let before = statuses.latest(&cached, cached.status.as_ref());
+            let written = statuses
+                .write(&cached, before.as_ref(), &status(message))
+                .await
+                .unwrap();
+            assert_eq!(written, is_news, "{message}");
+        }
+        assert_eq!(requests.finish().await.len(), 2);
+        let caught_up = route("3", "of somebody else");
+        let seen: Option<ModelRouteStatus> = statuses.latest(&caught_up, caught_up.status.as_ref());
+        assert_eq!(seen, caught_up.status);
+    }
 
     #[test]
     fn a_status_that_differs_in_times_alone_says_the_same() {

@@ -65,14 +65,17 @@ impl Reconciler for ProviderReconciler {
         let services = self.services(&object.namespace().unwrap_or_default());
         found.verdict.problems.extend(check_backend_ref(object, &services));
         let generation = object.metadata.generation;
-        let before = object.status.as_ref();
-        let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let before = self.statuses.latest(object, object.status.as_ref());
+        let conditions = before
+            .as_ref()
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
         let status = ModelProviderStatus {
             observed_generation: generation,
             conditions: judge(&found, IDLE).conditions(conditions, generation, self.context.clock.now()),
         };
         self.statuses
-            .write(object, before, &status)
+            .write(object, before.as_ref(), &status)
             .await
             .map_err(PartError::Status)?;
         Ok(Action::await_change())

@@ -35,7 +35,7 @@ pub fn after_failures(failures: u32) -> Duration {
     doubled(
         Duration::from_millis(100),
         failures.saturating_sub(1),
-        Duration::from_secs(60),
+        Duration::from_mins(1),
     )
 }
 
@@ -56,6 +56,6 @@ mod tests {
         backoff.reset();
         assert_eq!(backoff.next(), Some(WATCH_FIRST));
         assert_eq!(after_failures(1), Duration::from_millis(100));
-        assert_eq!(after_failures(u32::MAX), Duration::from_secs(60));
+        assert_eq!(after_failures(u32::MAX), Duration::from_mins(1));
     }
 }

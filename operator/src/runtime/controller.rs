@@ -52,6 +52,29 @@ pub trait Reconciler: Send + Sync + 'static {
     fn unreadable(&self, object: &InvalidObject) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
+/// How often objects have failed in a row.
+struct Failures<K: Resource<DynamicType = ()>>(Arc<Mutex<HashMap<ObjectRef<K>, u32>>>);
+
+impl<K: Resource<DynamicType = ()>> Clone for Failures<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Failures<K> {
+    fn clear(&self, object: &ObjectRef<K>) {
+        self.0.lock().remove(object);
+    }
+
+    /// Counts one more and says how many there are.
+    fn count(&self, object: ObjectRef<K>) -> u32 {
+        let mut counts = self.0.lock();
+        let count = counts.entry(object).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+}
+
 /// A failure with what is needed to decide on the next try.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -67,7 +90,7 @@ pub async fn run<R: Reconciler>(
     shutdown: CancellationToken,
 ) {
     let name = reconciler.name();
-    let failures: Arc<Mutex<HashMap<ObjectRef<Guarded<R::Object>>, u32>>> = Arc::default();
+    let failures: Failures<Guarded<R::Object>> = Failures(Arc::default());
     let counted = failures.clone();
     let gone_failures = failures.clone();
     let reconcile = {
@@ -93,9 +116,7 @@ pub async fn run<R: Reconciler>(
                 };
                 metrics.reconciled(name, outcome, begun.elapsed());
                 match &result {
-                    Ok(_) => {
-                        failures.lock().remove(&reference);
-                    }
+                    Ok(_) => failures.clear(&reference),
                     Err(error) => {
                         metrics.failed(name, error.reason());
                         tracing::warn!(controller = name, object = %reference, reason = error.reason(), %error, "reconciliation failed");
@@ -109,10 +130,7 @@ pub async fn run<R: Reconciler>(
         if !failed.0.is_transient() {
             return Action::await_change();
         }
-        let mut counted = counted.lock();
-        let count = counted.entry(object.to_object_ref(())).or_default();
-        *count = count.saturating_add(1);
-        Action::requeue(after_failures(*count))
+        Action::requeue(after_failures(counted.count(object.to_object_ref(()))))
     };
     let queue = Box::pin(queue.take_until(shutdown.cancelled_owned()));
     let config = controller::Config::default().concurrency(CONCURRENCY);
@@ -124,7 +142,7 @@ pub async fn run<R: Reconciler>(
                     let mut reference = ObjectRef::new(&gone.name);
                     reference.namespace.clone_from(&gone.namespace);
                     waiting.taken(&reference);
-                    gone_failures.lock().remove(&reference);
+                    gone_failures.clear(&reference);
                 }
                 Err(controller::Error::RunnerError(error)) => {
                     tracing::error!(controller = name, %error, "the controller cannot run");

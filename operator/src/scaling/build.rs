@@ -193,7 +193,7 @@ fn resource_metric(resource: &ResourceSignal) -> MetricSpec {
 /// Seconds as a quantity, in the form in which the API server would write it.
 fn seconds(duration: Duration) -> Quantity {
     let millis = duration.as_millis();
-    Quantity(if millis % 1000 == 0 {
+    Quantity(if millis.is_multiple_of(1000) {
         (millis / 1000).to_string()
     } else {
         format!("{millis}m")

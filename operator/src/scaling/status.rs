@@ -27,28 +27,30 @@ pub async fn write(
     applied: &Applied,
 ) -> Result<(), ScalingError> {
     let policy = valid.policy;
-    let status = status(valid, applied, context.clock.now());
-    let before = policy.status.as_ref();
+    let before = statuses.latest(policy, policy.status.as_ref());
+    let status = status(valid, before.as_ref(), applied, context.clock.now());
     let written = statuses
-        .write(policy, before, &status)
+        .write(policy, before.as_ref(), &status)
         .await
         .map_err(ScalingError::Status)?;
     if written {
-        tell(context, policy, &status).await;
+        tell(context, policy, before.as_ref(), &status).await;
     }
     Ok(())
 }
 
-async fn tell(context: &Context, policy: &ScalingPolicy, status: &ScalingPolicyStatus) {
+async fn tell(
+    context: &Context,
+    policy: &ScalingPolicy,
+    before: Option<&ScalingPolicyStatus>,
+    status: &ScalingPolicyStatus,
+) {
     for kind in [ConditionType::Accepted, ConditionType::ResolvedRefs] {
         let Some(now) = find_condition(&status.conditions, kind).filter(|now| now.status == "False") else {
             continue;
         };
-        let before = policy
-            .status
-            .as_ref()
-            .and_then(|status| find_condition(&status.conditions, kind));
-        if before.is_none_or(|before| before.reason != now.reason) {
+        let was = before.and_then(|status| find_condition(&status.conditions, kind));
+        if was.is_none_or(|was| was.reason != now.reason) {
             let about = policy.object_ref(&());
             context.events.warning(&about, &now.reason, now.message.clone()).await;
         }
@@ -56,7 +58,12 @@ async fn tell(context: &Context, policy: &ScalingPolicy, status: &ScalingPolicyS
 }
 
 /// The status of a policy whose autoscaler is as `applied` says.
-pub fn status(valid: &Valid<'_>, applied: &Applied, now: Timestamp) -> ScalingPolicyStatus {
+pub fn status(
+    valid: &Valid<'_>,
+    before: Option<&ScalingPolicyStatus>,
+    applied: &Applied,
+    now: Timestamp,
+) -> ScalingPolicyStatus {
     let policy = valid.policy;
     let autoscaler = applied.as_ref().ok().and_then(Option::as_deref);
     let live = autoscaler.and_then(|autoscaler| autoscaler.status.as_ref());
@@ -67,11 +74,7 @@ pub fn status(valid: &Valid<'_>, applied: &Applied, now: Timestamp) -> ScalingPo
     };
     let ready = ready(valid, applied, live, &signals);
     let generation = policy.metadata.generation;
-    let mut conditions = policy
-        .status
-        .as_ref()
-        .map(|status| status.conditions.clone())
-        .unwrap_or_default();
+    let mut conditions = before.map(|status| status.conditions.clone()).unwrap_or_default();
     for (kind, finding) in [
         (ConditionType::Accepted, &accepted),
         (ConditionType::ResolvedRefs, &valid.resolved),

@@ -152,7 +152,7 @@ fn live(status: serde_json::Value) -> Arc<HorizontalPodAutoscaler> {
 fn ready(applied: &Result<Option<Arc<HorizontalPodAutoscaler>>, ApplyError>) -> (String, String, String) {
     let policy = simple("edge", "2026-01-01T00:00:00Z");
     let valid = validate(&policy, &found(&[&policy], Vec::new())).unwrap();
-    let status = status(&valid, applied, Timestamp::UNIX_EPOCH);
+    let status = status(&valid, None, applied, Timestamp::UNIX_EPOCH);
     let ready = find_condition(&status.conditions, ConditionType::Ready).unwrap();
     (ready.status.clone(), ready.reason.clone(), ready.message.clone())
 }
@@ -173,7 +173,7 @@ fn the_status_mirrors_the_autoscaler_and_leaves_a_missing_value_out() {
     }))));
     let policy = simple("edge", "2026-01-01T00:00:00Z");
     let valid = validate(&policy, &found(&[&policy], Vec::new())).unwrap();
-    let told = status(&valid, &applied, Timestamp::UNIX_EPOCH);
+    let told = status(&valid, None, &applied, Timestamp::UNIX_EPOCH);
     assert_eq!((told.current_replicas, told.desired_replicas), (Some(3), Some(5)));
     let signals: Vec<(&str, Option<&str>, &str)> = told
         .signals

@@ -22,8 +22,6 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Readiness {
-    /// Whether the replica is ready.
-    pub ready: bool,
     /// Whether this replica leads; another one does otherwise.
     pub leader: bool,
     /// Whether the leader has read all objects. Stays false on a replica that does not lead.
@@ -48,18 +46,20 @@ impl Health {
         self.state.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// The state now. A replica that waits for the lease is ready: it can take over. A leader is ready once it has read
-    /// everything.
+    /// The state now.
     pub fn readiness(&self) -> Readiness {
-        let leader = self.state.leader.load(Ordering::Relaxed);
-        let synced = self.state.synced.load(Ordering::Relaxed);
-        let stopping = self.state.stopping.load(Ordering::Relaxed);
         Readiness {
-            ready: !stopping && (synced || !leader),
-            leader,
-            synced,
-            stopping,
+            leader: self.state.leader.load(Ordering::Relaxed),
+            synced: self.state.synced.load(Ordering::Relaxed),
+            stopping: self.state.stopping.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Readiness {
+    /// A replica that waits for the lease is ready: it can take over. A leader is ready once it has read everything.
+    pub fn is_ready(self) -> bool {
+        !self.stopping && (self.synced || !self.leader)
     }
 }
 
@@ -70,12 +70,12 @@ mod tests {
     #[test]
     fn a_standby_is_ready_and_a_leader_only_once_it_has_read_everything() {
         let health = Health::default();
-        assert!(health.readiness().ready);
+        assert!(health.readiness().is_ready());
         health.leading();
-        assert!(!health.readiness().ready);
+        assert!(!health.readiness().is_ready());
         health.synced();
-        assert!(health.readiness().ready);
+        assert!(health.readiness().is_ready());
         health.stopping();
-        assert!(!health.readiness().ready);
+        assert!(!health.readiness().is_ready());
     }
 }

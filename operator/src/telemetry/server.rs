@@ -54,7 +54,7 @@ pub async fn serve(
 
 async fn ready(State(health): State<Health>) -> Response {
     let readiness = health.readiness();
-    let code = if readiness.ready {
+    let code = if readiness.is_ready() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

@@ -42,14 +42,17 @@ impl TenantReconciler {
             judged.accepted = blocked;
         }
         let generation = tenant.metadata.generation;
-        let before = tenant.status.as_ref();
-        let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let before = self.statuses.latest(tenant, tenant.status.as_ref());
+        let conditions = before
+            .as_ref()
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
         let status = TenantStatus {
             observed_generation: generation,
             conditions: judged.conditions(conditions, generation, self.context.clock.now()),
         };
         self.statuses
-            .write(tenant, before, &status)
+            .write(tenant, before.as_ref(), &status)
             .await
             .map(drop)
             .map_err(PartError::Status)

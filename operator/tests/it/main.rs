@@ -1,3 +1,4 @@
 //! Tests of the crate against what lies beside it.
 
+#[cfg(test)]
 mod chart;

@@ -17,7 +17,6 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
 use tokenweir_config::names::GATEWAY_LABEL;
 
-use super::error::GatewayError;
 use super::validate::Valid;
 use crate::settings::Settings;
 use crate::watch::{MANAGED_BY, MANAGED_BY_LABEL};
@@ -46,8 +45,8 @@ pub struct Owned {
 }
 
 /// Builds the objects of a gateway.
-pub fn build(gateway: &Valid<'_>, settings: &Settings) -> Result<Owned, GatewayError> {
-    Ok(Owned {
+pub fn build(gateway: &Valid<'_>, settings: &Settings) -> Owned {
+    Owned {
         account: rbac::account(gateway),
         role: rbac::role(gateway),
         binding: rbac::binding(gateway),
@@ -56,7 +55,7 @@ pub fn build(gateway: &Valid<'_>, settings: &Settings) -> Result<Owned, GatewayE
         network_policy: network::policy(gateway, settings),
         budget: budget(gateway),
         deployment: deployment::deployment(gateway, settings),
-    })
+    }
 }
 
 /// Metadata of an owned object.

@@ -55,7 +55,7 @@ fn every_object(owned: &Owned) -> serde_json::Value {
 #[test]
 fn a_gateway_with_defaults_owns_these_objects() {
     let gateway = gateway(&json!({}));
-    let owned = build(&valid(&gateway, Some(2)), &settings()).unwrap();
+    let owned = build(&valid(&gateway, Some(2)), &settings());
     insta::assert_yaml_snapshot!(every_object(&owned));
 }
 
@@ -77,14 +77,14 @@ fn every_field_of_the_pod_reaches_the_deployment() {
         priority_class: Some("high".into()),
         ..settings()
     };
-    let owned = build(&valid(&gateway, None), &settings).unwrap();
+    let owned = build(&valid(&gateway, None), &settings);
     insta::assert_yaml_snapshot!(json!([owned.data_service, owned.network_policy, owned.deployment]));
 }
 
 #[test]
 fn every_owned_object_carries_the_owner_and_the_label_by_which_it_is_watched() {
     let gateway = gateway(&json!({}));
-    let owned = build(&valid(&gateway, Some(2)), &settings()).unwrap();
+    let owned = build(&valid(&gateway, Some(2)), &settings());
     let objects = every_object(&owned);
     for object in objects.as_array().unwrap() {
         let metadata = &object["metadata"];
@@ -98,7 +98,7 @@ fn every_owned_object_carries_the_owner_and_the_label_by_which_it_is_watched() {
 #[test]
 fn an_autoscaled_deployment_does_not_say_how_many_replicas_it_has() {
     let gateway = gateway(&json!({"replicas": 5}));
-    let owned = build(&valid(&gateway, None), &settings()).unwrap();
+    let owned = build(&valid(&gateway, None), &settings());
     let json = serde_json::to_value(&owned.deployment).unwrap();
     assert!(json["spec"].get("replicas").is_none());
 }
@@ -107,7 +107,7 @@ fn an_autoscaled_deployment_does_not_say_how_many_replicas_it_has() {
 fn draining_ends_before_the_kubelet_ends_the_pod() {
     for grace in ["10s", "60s", "1h"] {
         let gateway = gateway(&json!({"pod": {"terminationGracePeriod": grace}}));
-        let owned = build(&valid(&gateway, None), &settings()).unwrap();
+        let owned = build(&valid(&gateway, None), &settings());
         let pod = owned.deployment.spec.template.spec.unwrap();
         let seconds = |flag: &str| -> i64 {
             let arguments = pod.containers[0].args.as_ref().unwrap();

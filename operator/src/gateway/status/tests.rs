@@ -69,7 +69,7 @@ fn told(seat: &Seat, deployment: &Deployment) -> LLMGatewayStatus {
         deployment: Some(deployment),
         cluster_domain: "cluster.local",
     };
-    status(&gateway(), &facts, Timestamp::UNIX_EPOCH).unwrap()
+    status(&gateway(), None, &facts, Timestamp::UNIX_EPOCH).unwrap()
 }
 
 fn condition(status: &LLMGatewayStatus, kind: ConditionType) -> (String, String, String) {
@@ -130,7 +130,7 @@ fn nothing_is_said_before_the_pods_were_asked() {
         deployment: Some(&deployment),
         cluster_domain: "cluster.local",
     };
-    assert!(status(&gateway(), &facts, Timestamp::UNIX_EPOCH).is_none());
+    assert!(status(&gateway(), None, &facts, Timestamp::UNIX_EPOCH).is_none());
 }
 
 #[test]

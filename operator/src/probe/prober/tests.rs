@@ -87,10 +87,10 @@ async fn a_change_is_confirmed_as_soon_as_the_pod_has_it_and_pods_that_end_do_no
     let (store, mut writer) = reflector::store();
     writer.apply_watcher_event(&watcher::Event::Apply(pod("a", false)));
     writer.apply_watcher_event(&watcher::Event::Apply(pod("ending", true)));
-    let (changed, mut changes) = watch::channel(());
+    let (told, mut news) = watch::channel(());
     let board = Arc::new(Board::new(move |news| {
         if matches!(news, News::Gateway(_)) {
-            changed.send_replace(());
+            told.send_replace(());
         }
     }));
     let gateway = GatewayKey {
@@ -113,7 +113,7 @@ async fn a_change_is_confirmed_as_soon_as_the_pod_has_it_and_pods_that_end_do_no
                 if liveness.as_ref().is_some_and(wanted) {
                     return;
                 }
-                changes.changed().await.unwrap();
+                news.changed().await.unwrap();
             }
         })
         .await
