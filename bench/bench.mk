@@ -9,7 +9,7 @@ bench: ## Measure the gateway against a bare proxy (takes about three minutes; o
 	$(BENCH) change
 
 .PHONY: bench-cluster
-bench-cluster: ## Measure changes and the age of signals on the cluster where Tokenweir is installed
+bench-cluster: ## Measure changes and the age of signals on the cluster that make up has filled
 	cargo build --release --package tokenweir-bench
-	$(BENCH) cluster-change
-	$(BENCH) cluster-signals
+	$(BENCH) cluster-change $(ARGS)
+	$(BENCH) cluster-signals $(ARGS)

@@ -158,10 +158,10 @@ struct ClusterArgs {
     /// Namespace to make for the measurement, and to remove after it
     #[arg(long, default_value = "tokenweir-bench", value_name = "NAME")]
     namespace: String,
-    /// Namespace where Tokenweir is installed
-    #[arg(long, default_value = "tokenweir-system", value_name = "NAME")]
-    system: String,
-    /// Image of the simulator [default: the one beside the installed operator's]
+    /// Namespace of the quickstart, for the simulator's image
+    #[arg(long, default_value = "llm", value_name = "NAME")]
+    example: String,
+    /// Image of the simulator [default: that of the quickstart]
     #[arg(long, value_name = "IMAGE")]
     sim_image: Option<String>,
 }
@@ -172,7 +172,7 @@ impl ClusterArgs {
             namespace: self.namespace,
             pods,
             sim_image: self.sim_image,
-            system: self.system,
+            example: self.example,
         }
     }
 }

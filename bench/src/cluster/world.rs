@@ -24,10 +24,10 @@ pub struct Settings {
     pub namespace: String,
     /// Gateway pods.
     pub pods: usize,
-    /// Image of the simulator; absent: the one beside the installed operator's.
+    /// Image of the simulator; absent: that of the quickstart.
     pub sim_image: Option<String>,
-    /// Namespace of the installation.
-    pub system: String,
+    /// Namespace of the quickstart.
+    pub example: String,
 }
 
 /// The namespace. It is removed when the measurement is over.
@@ -44,7 +44,7 @@ impl World {
     pub async fn make(mut api: Api, settings: Settings) -> Result<Self, BenchError> {
         let image = match settings.sim_image.clone() {
             Some(image) => image,
-            None => sim_image(&mut api, &settings.system).await?,
+            None => sim_image(&mut api, &settings.example).await?,
         };
         api.kubectl(&["create", "namespace", &settings.namespace], "")?;
         let world = Self { api, settings };
@@ -114,19 +114,15 @@ fn is_ready(pod: &Value) -> bool {
     ready && pod["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Images of one build stand beside each other: that of the simulator is named like the operator's.
-async fn sim_image(api: &mut Api, system: &str) -> Result<String, BenchError> {
-    let path =
-        format!("/apis/apps/v1/namespaces/{system}/deployments?labelSelector=app.kubernetes.io/component%3Doperator");
-    let (_, list) = api.get(&path).await?;
-    let image = list["items"][0]["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
-    image
-        .filter(|image| image.contains("/operator:"))
-        .map(|image| image.replace("/operator:", "/sim:"))
-        .ok_or_else(|| BenchError::Silent {
-            what: format!("the operator in namespace {system}"),
-            reason: "it is not installed there, or its image has another name; give --sim-image".into(),
-        })
+/// The image that the quickstart's simulator runs, which every node of the local cluster has.
+async fn sim_image(api: &mut Api, example: &str) -> Result<String, BenchError> {
+    let path = format!("/apis/apps/v1/namespaces/{example}/deployments/sim");
+    let (_, deployment) = api.get(&path).await?;
+    let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+    image.map(str::to_owned).ok_or_else(|| BenchError::Silent {
+        what: format!("the quickstart's simulator in namespace {example}"),
+        reason: "it is not there; run make up, or give --sim-image".into(),
+    })
 }
 
 fn manifest(settings: &Settings, sim_image: &str) -> String {
