@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokenweir_config::status::Phase;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::harness::{Gateway, KEY, chat, provider, read, route, sim, sim_with, streamed, until};
 
@@ -65,19 +65,14 @@ async fn a_rotated_provider_key_is_used_by_the_next_request() {
 async fn listeners_follow_the_configuration() {
     let sim = sim();
     let mut gateway = Gateway::start(&sim.url());
-    let mut opened = None;
-    // A port that is free now may be taken by another test before the gateway opens it; three times in a row it is not.
-    for _ in 0..3 {
-        let probe = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = probe.local_addr().unwrap();
-        drop(probe);
-        gateway.reconfigure(|v| v["listeners"] = json!([{"port": 0}, {"port": address.port()}]));
-        if let Some(stream) = connected(address).await {
-            opened = Some((address, stream));
-            break;
-        }
-    }
-    let (address, mut open) = opened.expect("the listener opens");
+    // Below the ports that the kernel gives to those who ask for any, so that no other test gets it in between.
+    let free = (20_000..30_000).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let address = free
+        .skip(std::process::id() as usize % 9_000)
+        .find(|a| std::net::TcpListener::bind(a).is_ok())
+        .unwrap();
+    gateway.reconfigure(|v| v["listeners"] = json!([{"port": 0}, {"port": address.port()}]));
+    let mut open = connected(address).await;
     gateway.reconfigure(|v| v["listeners"] = json!([{"port": 0}]));
     until_refused(address).await;
     // What was accepted is served on.
@@ -99,6 +94,27 @@ async fn a_lame_duck_serves_and_says_that_it_closes() {
         (answer.status.as_u16(), answer.header("connection")),
         (200, Some("close"))
     );
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_the_stream_that_runs_on_it_when_the_lame_duck_begins() {
+    let sim = slow_sim();
+    let gateway = Gateway::start(&sim.url());
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let body = slow_stream().to_string();
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 64];
+    stream.read_exact(&mut answer).await.unwrap();
+    gateway.drain.advance(Phase::LameDuck);
+    // The head has gone without a word about it, so the end of the connection has to say it.
+    stream.read_to_end(&mut answer).await.unwrap();
+    let text = String::from_utf8(answer).unwrap();
+    assert!(!text.contains("connection: close"), "{text}");
+    assert!(text.contains("data: [DONE]") && text.ends_with("0\r\n\r\n"), "{text}");
 }
 
 #[tokio::test]
@@ -147,14 +163,15 @@ async fn the_end_of_the_grace_period_ends_what_still_runs() {
 }
 
 /// A connection once somebody listens.
-async fn connected(address: SocketAddr) -> Option<TcpStream> {
-    for _ in 0..500 {
+async fn connected(address: SocketAddr) -> TcpStream {
+    let begun = std::time::Instant::now();
+    loop {
         if let Ok(stream) = TcpStream::connect(address).await {
-            return Some(stream);
+            return stream;
         }
+        assert!(begun.elapsed() < Duration::from_secs(10), "the listener does not open");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    None
 }
 
 async fn until_refused(address: SocketAddr) {
