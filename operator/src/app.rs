@@ -29,6 +29,8 @@ use crate::watch::{Caches, Inbox, Inboxes, Queues, Router, start};
 
 /// How long reconciliations that have begun may take after the process was told to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a request may be silent.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(15);
 /// Pause between two tries to get at the root key.
 const ROOT_KEY_RETRY: Duration = Duration::from_secs(2);
 
@@ -74,10 +76,12 @@ async fn operate(args: &RunArgs) -> Result<(), AppError> {
     let bound = serve(args.listen, metrics.clone(), health.clone(), telemetry).await?;
     tracing::info!(address = %bound, version = env!("CARGO_PKG_VERSION"), "probes and metrics are served");
     let config = kube::Config::infer().await?;
-    let client = Client::try_from(config).map_err(AppError::Client)?;
+    let watch_client = Client::try_from(config.clone()).map_err(AppError::Client)?;
+    let client = Client::try_from(impatient(config)).map_err(AppError::Client)?;
     let identity = args.identity.clone().unwrap_or_else(random_identity);
     let operator = Operator {
         client: client.clone(),
+        watch_client,
         metrics: metrics.clone(),
         health: health.clone(),
         identity: identity.clone(),
@@ -114,6 +118,14 @@ async fn operate(args: &RunArgs) -> Result<(), AppError> {
     Ok(())
 }
 
+/// An API server that hangs must not hold a reconciliation for minutes, as the patience that watches need would.
+fn impatient(mut config: kube::Config) -> kube::Config {
+    config.connect_timeout = Some(REQUEST_PATIENCE);
+    config.read_timeout = Some(REQUEST_PATIENCE);
+    config.write_timeout = Some(REQUEST_PATIENCE);
+    config
+}
+
 /// Unique to this process, so that two processes of one host are never taken for one.
 fn random_identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "operator".into());
@@ -123,6 +135,7 @@ fn random_identity() -> String {
 
 struct Operator {
     client: Client,
+    watch_client: Client,
     metrics: Metrics,
     health: Health,
     identity: String,
@@ -146,6 +159,7 @@ impl Operator {
         ));
         let context = Context {
             client: client.clone(),
+            watch_client: self.watch_client.clone(),
             caches: caches.clone(),
             secrets: secrets.clone(),
             board: board.clone(),
@@ -156,7 +170,7 @@ impl Operator {
             settings: Arc::new(args.settings()),
         };
         let router = Arc::new(Router::new(caches.clone(), queues, board, prober, secrets));
-        start(&client, &args.scope(), writers, &router, shutdown);
+        start(&self.watch_client, &args.scope(), writers, &router, shutdown);
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = root_key(&context) => {}
@@ -171,9 +185,11 @@ impl Operator {
         let tasks = TaskTracker::new();
         let namespace = context.settings.install_namespace.clone();
         let keeper = (context.root_key.clone(), router.clone(), shutdown.clone());
+        let watch_client = self.watch_client.clone();
         tasks.spawn(async move {
             let (key, router, shutdown) = keeper;
-            key.keep(client, namespace, || router.all_gateways(), shutdown).await;
+            key.keep(watch_client, namespace, || router.all_gateways(), shutdown)
+                .await;
         });
         if args.manage_certificates {
             let reconciler = CertificateReconciler::new(context.clone(), self.metrics.clone());

@@ -15,8 +15,10 @@ use crate::watch::Caches;
 /// Handles that every controller may use. Clones share them.
 #[derive(Clone)]
 pub struct Context {
-    /// The API server.
+    /// The API server, for requests.
     pub client: Client,
+    /// The API server, for watches, which are silent for long.
+    pub watch_client: Client,
     /// What the watches have seen.
     pub caches: Caches,
     /// Content of Secrets.

@@ -143,8 +143,8 @@ pub async fn run(reconciler: CertificateReconciler, metrics: Metrics, shutdown: 
 
 /// Something happened to one of the objects. What, the next look finds out.
 fn changes(context: &Context) -> stream::BoxStream<'static, ()> {
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &context.settings.install_namespace);
-    let services: Api<APIService> = Api::all(context.client.clone());
+    let secrets: Api<Secret> = Api::namespaced(context.watch_client.clone(), &context.settings.install_namespace);
+    let services: Api<APIService> = Api::all(context.watch_client.clone());
     let mut streams: Vec<stream::BoxStream<'static, ()>> = Vec::new();
     for name in [CA_SECRET, TLS_SECRET] {
         let events = watch_object(secrets.clone(), name).backoff(WatchBackoff::default());

@@ -26,6 +26,7 @@ use crate::board::GatewayKey;
 use crate::context::Context;
 use crate::kubernetes::{Applier, ApplyError, patch_unreadable};
 use crate::runtime::Reconciler;
+use crate::watch::find;
 
 /// Field manager of everything that this controller applies.
 pub const FIELD_MANAGER: &str = "tokenweir/llmgateway";
@@ -73,7 +74,14 @@ impl Reconciler for GatewayReconciler {
         }
         tokio::time::sleep(COALESCE).await;
         let key = key(gateway);
-        match self.steps(gateway).await {
+        let result = self.steps(gateway).await;
+        if find(&self.context.caches.gateways, &key.namespace, &key.name).is_none() {
+            // Deleted in the meantime: what was just said about it must not outlive it.
+            self.context.board.forget(&key);
+            self.context.prober.forget(&key);
+            return Ok(Action::await_change());
+        }
+        match result {
             Ok(()) => {
                 self.context.board.faulted(&key, None);
                 Ok(Action::requeue(RESYNC))

@@ -207,3 +207,78 @@ fn record(lease: &Lease) -> Record {
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::fake::{Fake, answer};
+    use serde_json::{Value, json};
+
+    const TIMING: Timing = Timing {
+        lease_duration: Duration::from_secs(1),
+        renew_deadline: Duration::from_millis(200),
+        retry_period: Duration::from_millis(20),
+    };
+
+    fn lease(holder: &str, version: &str) -> Value {
+        json!({
+            "metadata": {"name": "operator", "resourceVersion": version},
+            "spec": {"holderIdentity": holder, "leaseDurationSeconds": 1, "leaseTransitions": 4},
+        })
+    }
+
+    fn status(code: u16, reason: &str) -> (u16, Value) {
+        answer(code, &json!({"kind": "Status", "code": code, "reason": reason}))
+    }
+
+    fn election(answers: Vec<(u16, Value)>) -> (Election, Fake) {
+        let (client, requests) = Fake::serve(answers);
+        let election = Election::new(client, "tokenweir-system", "operator", "me".into(), TIMING).unwrap();
+        (election, requests)
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_nobody_made_is_made_and_given_back_in_the_end() {
+        let (mut election, requests) = election(vec![
+            status(404, "NotFound"),
+            answer(201, &lease("me", "1")),
+            answer(200, &lease("me", "1")),
+            answer(200, &lease("", "2")),
+        ]);
+        assert_eq!(election.acquire(&CancellationToken::new()).await, None);
+        election.release().await;
+        let requests = requests.finish().await;
+        let methods: Vec<&str> = requests.iter().map(|request| request.method.as_str()).collect();
+        assert_eq!(methods, ["GET", "POST", "GET", "PUT"]);
+        assert_eq!(requests[3].body["spec"]["holderIdentity"], "");
+    }
+
+    #[tokio::test]
+    async fn a_lease_given_back_is_taken_on_the_version_that_was_read() {
+        let (mut election, requests) = election(vec![answer(200, &lease("", "7")), answer(200, &lease("me", "8"))]);
+        assert_eq!(election.acquire(&CancellationToken::new()).await, None);
+        let put = &requests.finish().await[1].body;
+        assert_eq!(put["metadata"]["resourceVersion"], "7");
+        assert_eq!(put["spec"]["holderIdentity"], "me");
+        assert_eq!(put["spec"]["leaseTransitions"], 5);
+    }
+
+    #[tokio::test]
+    async fn a_holder_that_cannot_renew_stops_within_its_deadline() {
+        let (mut election, _requests) = election(Vec::new());
+        let begun = Instant::now();
+        assert_eq!(election.hold(&CancellationToken::new()).await, Outcome::Lost);
+        assert!(begun.elapsed() >= TIMING.renew_deadline);
+        assert!(begun.elapsed() < TIMING.lease_duration);
+    }
+
+    #[tokio::test]
+    async fn a_holder_whose_lease_another_took_stops_at_once_and_a_lost_race_is_tried_again() {
+        let (mut election, _requests) = election(vec![
+            answer(200, &lease("me", "1")),
+            status(409, "Conflict"),
+            answer(200, &lease("other", "2")),
+        ]);
+        assert_eq!(election.hold(&CancellationToken::new()).await, Outcome::Lost);
+    }
+}
