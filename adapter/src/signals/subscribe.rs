@@ -132,7 +132,7 @@ impl Attempts {
 
     fn log(&mut self, pod: &PodInfo, error: &StreamError) {
         let text = crate::named::chain(error);
-        if pod.ready && self.said.as_ref() != Some(&text) {
+        if pod.counts() && self.said.as_ref() != Some(&text) {
             tracing::warn!(
                 namespace = pod.namespace,
                 pod = pod.name,
