@@ -28,7 +28,7 @@ pub enum ApplyError {
         name: String,
     },
     /// The API server refused it or could not be reached.
-    #[error("{kind} {name} could not be applied: {source}")]
+    #[error("{kind} {name} could not be applied: {}", plain(source))]
     Api {
         /// Kind of the object.
         kind: String,
@@ -49,6 +49,14 @@ pub enum ApplyError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// What an API server said, without the structure around it: the text stands in conditions and events.
+fn plain(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// An object that can be owned: namespaced, with a static type.

@@ -217,6 +217,31 @@ mod tests {
         assert_eq!(seen, caught_up.status);
     }
 
+    #[tokio::test]
+    async fn an_unreadable_object_is_told_once_and_keeps_its_other_conditions() {
+        let mut object = json!(route("1", "older"));
+        let metadata: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
+        let (client, requests) = Fake::serve(vec![answer(200, &object), answer(200, &object)]);
+        let now = Timestamp::UNIX_EPOCH;
+        let told = patch_unreadable::<ModelRoute>(&client, "tokenweir/test", &metadata, "spec.model: wrong", now).await;
+        assert!(told.unwrap());
+        let sent = requests.finish().await[1].body["status"].clone();
+        let text = sent.to_string();
+        assert!(
+            text.contains("Unreadable") && text.contains("spec.model: wrong"),
+            "{text}"
+        );
+        assert!(text.contains("older"), "{text}");
+
+        object["status"] = sent;
+        let (client, requests) = Fake::serve(vec![answer(200, &object)]);
+        let later = Timestamp::UNIX_EPOCH + std::time::Duration::from_mins(1);
+        let told =
+            patch_unreadable::<ModelRoute>(&client, "tokenweir/test", &metadata, "spec.model: wrong", later).await;
+        assert!(!told.unwrap());
+        assert_eq!(requests.finish().await.len(), 1);
+    }
+
     #[test]
     fn a_status_that_differs_in_times_alone_says_the_same() {
         let at = |time: &str| json!({"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": time}]});
