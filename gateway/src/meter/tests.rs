@@ -197,7 +197,7 @@ fn what_the_configuration_no_longer_has_falls_out_once_its_last_request_has_ende
     assert!(!measured.values.contains_key(&Scope::route("chat")));
     assert!(measured.values.contains_key(&Scope::route("other")));
     // It still counts for the pod, which it still burdens.
-    assert_eq!(measured.pod().in_flight, 1);
+    assert_eq!(measured.values[&Scope::pod()].in_flight, 1);
     assert!(bench.hub.totals().series.is_empty());
     assert_eq!(bench.hub.totals().in_flight, 1);
     running.stream_tokens(10);

@@ -21,13 +21,6 @@ pub struct Measurement {
     pub values: BTreeMap<Scope, Values>,
 }
 
-impl Measurement {
-    /// Values of the whole pod.
-    pub fn pod(&self) -> Values {
-        self.values.get(&Scope::pod()).cloned().unwrap_or_default()
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     scopes: BTreeMap<Scope, ScopeWindows>,
