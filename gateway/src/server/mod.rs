@@ -176,6 +176,8 @@ async fn run(worker: Arc<Worker>, address: IpAddr, sockets: BTreeMap<u16, TcpLis
     }
     let sweeper = tokio::spawn(worker::sweep_pools(Arc::clone(&worker)));
     let mut changes = worker.plan.subscribe();
+    // A plan that came between the opening of the sockets and now would not be told as a change.
+    changes.mark_changed();
     let drain = worker.drain.clone();
     let mut lame = std::pin::pin!(drain.reached(Phase::LameDuck));
     let mut draining = std::pin::pin!(drain.reached(Phase::Draining));
