@@ -22,7 +22,7 @@ use kube::runtime::watcher::watch_object;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::runtime::{ReconcileError, WatchBackoff};
+use crate::runtime::{Class, ReconcileError, WatchBackoff};
 use crate::telemetry::{Metrics, Outcome};
 
 /// Field manager of everything that this controller writes.
@@ -75,8 +75,8 @@ impl ReconcileError for CertificateError {
         }
     }
 
-    fn is_transient(&self) -> bool {
-        true
+    fn class(&self) -> Class {
+        Class::Transient
     }
 }
 

@@ -5,7 +5,7 @@ use tokenweir_config::shards::ShardError;
 
 use crate::kubernetes::{ApplyError, SecretError};
 use crate::rootkey::RootKeyMissing;
-use crate::runtime::ReconcileError;
+use crate::runtime::{Class, ReconcileError};
 
 /// Why a gateway could not be reconciled.
 #[derive(Debug, thiserror::Error)]
@@ -55,15 +55,16 @@ impl ReconcileError for GatewayError {
         }
     }
 
-    fn is_transient(&self) -> bool {
+    fn class(&self) -> Class {
         match self {
-            Self::Incomplete(_) | Self::Serialise(_) | Self::Snapshot(_) => false,
+            Self::Apply(ApplyError::Ending { .. }) => Class::Expected,
+            Self::Incomplete(_) | Self::Serialise(_) | Self::Snapshot(_) => Class::Invalid,
             Self::Secret(_)
             | Self::RootKey(_)
             | Self::Keys(_)
             | Self::Apply(_)
             | Self::Handover(_)
-            | Self::Status(_) => true,
+            | Self::Status(_) => Class::Transient,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Patch, PatchParams};
+use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -38,6 +39,14 @@ pub enum ApplyError {
         #[source]
         source: kube::Error,
     },
+    /// Its namespace is being deleted, and its owner with it.
+    #[error("{kind} {name} is not made any more: its namespace is being deleted")]
+    Ending {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// It cannot be written as JSON.
     #[error("{kind} {name} could not be serialised: {source}")]
     Serialise {
@@ -49,6 +58,20 @@ pub enum ApplyError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl ApplyError {
+    /// What an answer of the API server means for an object.
+    pub fn answered(kind: String, name: String, source: kube::Error) -> Self {
+        let ending = |status: &Status| {
+            let causes = status.details.iter().flat_map(|details| &details.causes);
+            causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+        };
+        match &source {
+            kube::Error::Api(status) if ending(status) => Self::Ending { kind, name },
+            _ => Self::Api { kind, name, source },
+        }
+    }
 }
 
 /// What an API server said, without the structure around it: the text stands in conditions and events.
@@ -161,11 +184,7 @@ impl Applier {
             name: name.clone(),
             source,
         })?;
-        let api_error = |source| ApplyError::Api {
-            kind: kind.clone(),
-            name: name.clone(),
-            source,
-        };
+        let api_error = |source| ApplyError::answered(kind.clone(), name.clone(), source);
         let namespace = desired.namespace().unwrap_or_default();
         let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
         let live = match live {
@@ -215,11 +234,7 @@ impl Applier {
         match api.delete(&name, &kube::api::DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(source) => Err(ApplyError::Api {
-                kind: K::kind(&()).into_owned(),
-                name,
-                source,
-            }),
+            Err(source) => Err(ApplyError::answered(K::kind(&()).into_owned(), name, source)),
         }
     }
 }
@@ -301,6 +316,23 @@ mod tests {
             .unwrap();
         assert!(applier.is_applied(&desired, &live));
         assert_eq!(requests.finish().await[0].body["metadata"]["resourceVersion"], "41");
+    }
+
+    #[tokio::test]
+    async fn a_namespace_that_ends_is_not_a_failure() {
+        let owner = owner_reference("gateway");
+        let refused = json!({
+            "kind": "Status", "code": 403, "reason": "Forbidden", "message": "unable to create new content",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "message": "is being terminated"}]},
+        });
+        let (client, _requests) = Fake::serve(vec![
+            answer(404, &json!({"kind": "Status", "code": 404, "reason": "NotFound"})),
+            answer(403, &refused),
+        ]);
+        let applied = Applier::new(client, "tokenweir/test")
+            .apply(&owner, &account(Some(&owner)), None)
+            .await;
+        assert!(matches!(applied, Err(ApplyError::Ending { .. })), "{applied:?}");
     }
 
     #[tokio::test]

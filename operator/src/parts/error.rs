@@ -2,7 +2,7 @@
 
 use crate::kubernetes::{ApplyError, SecretError};
 use crate::rootkey::RootKeyMissing;
-use crate::runtime::ReconcileError;
+use crate::runtime::{Class, ReconcileError};
 
 /// Why a provider, route or tenant could not be reconciled.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,11 @@ impl ReconcileError for PartError {
         }
     }
 
-    fn is_transient(&self) -> bool {
-        !matches!(self, Self::Incomplete(_))
+    fn class(&self) -> Class {
+        match self {
+            Self::Apply(ApplyError::Ending { .. }) => Class::Expected,
+            Self::Incomplete(_) => Class::Invalid,
+            Self::Secret(_) | Self::RootKey(_) | Self::Apply(_) | Self::Random(_) | Self::Status(_) => Class::Transient,
+        }
     }
 }

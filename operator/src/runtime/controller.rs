@@ -31,8 +31,19 @@ pub trait ReconcileError: std::error::Error + Send + Sync + 'static {
     /// The metric label, from a closed set.
     fn reason(&self) -> &'static str;
 
-    /// False if only a change of objects can help, so that trying again is pointless.
-    fn is_transient(&self) -> bool;
+    /// What is to be done about it.
+    fn class(&self) -> Class;
+}
+
+/// What is to be done about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Try again, later with each failure in a row.
+    Transient,
+    /// Only a change of objects can help, so trying again is pointless.
+    Invalid,
+    /// Nothing: it is how things end.
+    Expected,
 }
 
 /// Brings the cluster in line with one object.
@@ -111,12 +122,18 @@ pub async fn run<R: Reconciler>(
                 let outcome = match &result {
                     Ok(_) if object.0.is_err() => Outcome::Invalid,
                     Ok(_) => Outcome::Success,
-                    Err(error) if error.is_transient() => Outcome::Error,
-                    Err(_) => Outcome::Invalid,
+                    Err(error) => match error.class() {
+                        Class::Transient => Outcome::Error,
+                        Class::Invalid => Outcome::Invalid,
+                        Class::Expected => Outcome::Success,
+                    },
                 };
                 metrics.reconciled(name, outcome, begun.elapsed());
                 match &result {
                     Ok(_) => failures.clear(&reference),
+                    Err(error) if error.class() == Class::Expected => {
+                        tracing::debug!(controller = name, object = %reference, %error, "nothing left to do");
+                    }
                     Err(error) => {
                         metrics.failed(name, error.reason());
                         tracing::warn!(controller = name, object = %reference, reason = error.reason(), %error, "reconciliation failed");
@@ -127,7 +144,7 @@ pub async fn run<R: Reconciler>(
         }
     };
     let error_policy = move |object: Arc<Guarded<R::Object>>, failed: &Failed<R::Error>, _: Arc<R>| {
-        if !failed.0.is_transient() {
+        if failed.0.class() != Class::Transient {
             return Action::await_change();
         }
         Action::requeue(after_failures(counted.count(object.to_object_ref(()))))

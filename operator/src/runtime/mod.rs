@@ -5,5 +5,5 @@ mod controller;
 mod queue;
 
 pub use backoff::WatchBackoff;
-pub use controller::{Guarded, ReconcileError, Reconciler, run};
+pub use controller::{Class, Guarded, ReconcileError, Reconciler, run};
 pub use queue::{Queue, Waiting};

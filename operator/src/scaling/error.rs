@@ -1,7 +1,7 @@
 //! Why a scaling policy could not be reconciled.
 
 use crate::kubernetes::ApplyError;
-use crate::runtime::ReconcileError;
+use crate::runtime::{Class, ReconcileError};
 
 /// Why a scaling policy could not be reconciled.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,11 @@ impl ReconcileError for ScalingError {
         }
     }
 
-    fn is_transient(&self) -> bool {
-        !matches!(self, Self::Incomplete(_))
+    fn class(&self) -> Class {
+        match self {
+            Self::Apply(ApplyError::Ending { .. }) => Class::Expected,
+            Self::Incomplete(_) => Class::Invalid,
+            Self::Apply(_) | Self::Status(_) => Class::Transient,
+        }
     }
 }

@@ -102,7 +102,7 @@ fn ready(
     if let Err(error) = applied {
         let reason = match error {
             ApplyError::NotOwned { .. } => Reason::NotOwned,
-            ApplyError::Api { .. } | ApplyError::Serialise { .. } => Reason::ApplyFailed,
+            ApplyError::Api { .. } | ApplyError::Ending { .. } | ApplyError::Serialise { .. } => Reason::ApplyFailed,
         };
         return Finding::fails(reason, error.to_string());
     }

@@ -29,7 +29,7 @@ pub async fn apply(context: &Context, tenant: &Tenant, secrets: Vec<Secret>) -> 
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(source) => {
                 let kind = "Secret".to_owned();
-                return Err(ApplyError::Api { kind, name, source }.into());
+                return Err(ApplyError::answered(kind, name, source).into());
             }
         }
     }
