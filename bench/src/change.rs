@@ -10,12 +10,14 @@ use crate::machine;
 
 /// A change that takes longer than this will not come.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two questions to a gateway: the figure may be too high by this, and the questions leave the CPUs alone.
+const GAP: Duration = Duration::from_millis(5);
 /// The model stands in the first bytes of an answer.
 const HEAD: usize = 256;
 
 /// Changes the route of several gateways that serve one folder, and returns the figures as text.
 ///
-/// Each gateway is asked without a pause; a change is served when the answers of all name the new model.
+/// Each gateway is asked every few milliseconds; a change is served when the answers of all name the new model.
 pub async fn measure(programs: &Programs, gateways: usize, changes: usize) -> Result<String, BenchError> {
     let machine = machine::describe();
     let sim = fixture::sim(programs, "", 1).await?;
@@ -45,7 +47,7 @@ pub async fn measure(programs: &Programs, gateways: usize, changes: usize) -> Re
     ))
 }
 
-/// Asks all gateways without a pause until the answers of each name the model; the time of the last one since `began`.
+/// Asks all gateways again and again until the answers of each name the model; the time of the last one since `began`.
 pub(crate) async fn served_by_all(
     gateways: &[SocketAddr],
     model: &str,
@@ -78,7 +80,6 @@ async fn served(gateway: SocketAddr, model: String, began: Instant) -> Result<Du
                 reason: "it serves the route as it was".into(),
             });
         }
-        // A gap between questions of a millisecond costs the figure at most that, and leaves CPUs to the gateways.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(GAP).await;
     }
 }
