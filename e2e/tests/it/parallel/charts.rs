@@ -36,14 +36,14 @@ fn what_is_installed_is_what_was_rendered_and_stays_so() {
         let helm = Helm::new(&world.cluster);
         for release in [install::CRD_RELEASE, install::RELEASE] {
             let manifest = helm.manifest(release, install::NAMESPACE).await?;
+            // As another tool would apply it. What helm itself writes beside the chart, its marks, is left out of this.
             let mut diff = Command::new(world.cluster.kubectl());
             diff.arg("--kubeconfig").arg(world.cluster.kubeconfig());
             diff.args([
                 "diff",
                 "--server-side",
-                "--field-manager=helm",
-                "--namespace",
-                install::NAMESPACE,
+                "--field-manager=gitops",
+                "--force-conflicts",
                 "-f",
                 "-",
             ]);

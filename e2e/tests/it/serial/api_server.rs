@@ -59,8 +59,9 @@ fn clients_notice_nothing_while_the_api_server_is_away_and_no_value_is_wrong_aft
         let view = metrics::hpa(&world.client, &world.namespace, &hpa).await?;
         assert_eq!(view.desired, 2, "{view:?}");
         assert_eq!(streams.running(), HELD, "the streams were too short for this machine");
-        // The other tenant's short requests come and go.
-        watchdog.assert_never_wrong(12.0..=14.0);
+        // Each of the other tenant's two clients has one request on its way. Two pods are measured up to a frame apart, so
+        // that a request that has just ended in one and its successor in the other can both be counted.
+        watchdog.assert_never_wrong(12.0..=16.0);
         for load in [kept, fresh] {
             let tally = load.finish().await;
             assert_eq!(tally.failures, Vec::<String>::new());

@@ -94,7 +94,7 @@ spec:
       containers:
       - name: sim
         image: tokenweir/sim
-        args: ["--listen=0.0.0.0:8000", "--latency=fixed;first={first};token={token}", "--output-tokens=400",
+        args: ["--listen=0.0.0.0:8000", "--latency=fixed;first={first};token={token}", "--output-tokens=2000",
                "--api-key=provider-key-1", "--api-key=provider-key-2"]
         ports: [{{containerPort: 8000}}]
         readinessProbe: {{httpGet: {{path: /readyz, port: 8000}}, periodSeconds: 1}}
