@@ -27,7 +27,8 @@ pub fn role(gateway: &Valid<'_>) -> Role {
         REASON_ANNOTATION.to_owned(),
         "secrets: the pods watch their own configuration, by name. endpointslices: the pods balance over the ready pods of \
          Services that providers name; which ones is known only at run time, and list and watch cannot be limited by the name of \
-         the Service"
+         the Service. services: a slice carries the names of ports and not the Service's port numbers, which are asked for when a \
+         Service has several"
             .to_owned(),
     )]));
     let read = ["get", "list", "watch"].map(str::to_owned).to_vec();
@@ -45,6 +46,12 @@ pub fn role(gateway: &Valid<'_>) -> Role {
                 api_groups: Some(vec!["discovery.k8s.io".into()]),
                 resources: Some(vec!["endpointslices".into()]),
                 verbs: read,
+                ..PolicyRule::default()
+            },
+            PolicyRule {
+                api_groups: Some(vec![String::new()]),
+                resources: Some(vec!["services".into()]),
+                verbs: vec!["get".to_owned()],
                 ..PolicyRule::default()
             },
         ]),
