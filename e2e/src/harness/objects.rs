@@ -65,17 +65,23 @@ impl Objects {
 
     /// Applies one object by server-side apply, taking over fields that others set. Unknown fields are an error.
     pub async fn apply(&self, object: &DynamicObject) -> Result<DynamicObject> {
-        let objects = self.api_of(object).await?;
-        let parameters = PatchParams {
-            force: true,
-            field_manager: Some(self.manager.clone()),
-            field_validation: Some(ValidationDirective::Strict),
-            ..PatchParams::default()
-        };
-        objects
-            .patch(name_of(object)?, &parameters, &Patch::Apply(object))
-            .await
-            .map_err(api(format!("apply {}", describe(object))))
+        self.server_side_apply(object, false).await
+    }
+
+    /// Applies one object if that would change anything, and returns whether it did.
+    ///
+    /// An apply that changes nothing can still write: with defaults inside an atomic list the API server takes the list for
+    /// changed, and the object gets a new version. So the API server is asked first what would come out.
+    pub async fn ensure(&self, object: &DynamicObject) -> Result<bool> {
+        let name = name_of(object)?;
+        let before = self.api_of(object).await?.get_opt(name).await;
+        if let Some(before) = before.map_err(api(format!("read {}", describe(object))))? {
+            let after = self.server_side_apply(object, true).await?;
+            if content(&before) == content(&after) {
+                return Ok(false);
+            }
+        }
+        self.apply(object).await.map(|_| true)
     }
 
     /// Asks the API server whether it would take a new object. Unknown fields are an error.
@@ -215,6 +221,20 @@ impl Objects {
         .await
     }
 
+    async fn server_side_apply(&self, object: &DynamicObject, dry_run: bool) -> Result<DynamicObject> {
+        let objects = self.api_of(object).await?;
+        let parameters = PatchParams {
+            dry_run,
+            force: true,
+            field_manager: Some(self.manager.clone()),
+            field_validation: Some(ValidationDirective::Strict),
+        };
+        objects
+            .patch(name_of(object)?, &parameters, &Patch::Apply(object))
+            .await
+            .map_err(api(format!("apply {}", describe(object))))
+    }
+
     async fn kind(&self, types: &TypeMeta) -> Result<(ApiResource, Scope)> {
         let gvk = GroupVersionKind::try_from(types).map_err(|e| HarnessError::Manifest {
             origin: format!("apiVersion {:?}", types.api_version),
@@ -246,6 +266,15 @@ pub async fn gone(objects: Api<DynamicObject>, name: &str, limit: Duration) -> R
         },
     )
     .await
+}
+
+/// An object without the book-keeping of the API server.
+fn content(object: &DynamicObject) -> DynamicObject {
+    let mut object = object.clone();
+    object.metadata.managed_fields = None;
+    object.metadata.resource_version = None;
+    object.metadata.generation = None;
+    object
 }
 
 /// A condition from `status.conditions`.

@@ -240,18 +240,7 @@ async fn apply(objects: &Objects, example: &Quickstart, progress: &Progress) -> 
     let failed = || UpError::at::<HarnessError>("apply examples/quickstart", hint);
     let mut changed = false;
     for object in &example.objects {
-        let api = objects.api_of(object).await.map_err(failed())?;
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let before = api
-            .get_opt(name)
-            .await
-            .map_err(crate::harness::api("read what is there"))
-            .map_err(failed())?;
-        let after = objects.apply(object).await.map_err(failed())?;
-        // Status writes raise the version too; what an apply changes shows in the generation or in the creation.
-        changed |= before.is_none_or(|before| {
-            before.metadata.uid != after.metadata.uid || before.metadata.generation != after.metadata.generation
-        });
+        changed |= objects.ensure(object).await.map_err(failed())?;
     }
     Ok(changed)
 }

@@ -13,11 +13,11 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use tokenweir_e2e::cluster::Progress;
 use tokenweir_e2e::harness::helm::Helm;
-use tokenweir_e2e::harness::{HarnessError, install, namespace};
+use tokenweir_e2e::harness::{HarnessError, install, namespace, wait};
 use tokenweir_e2e::up::{self, LoadOptions, Terminal, UpOptions, WhenLoad};
 
 use crate::support::world::install_is_gone;
-use crate::support::{World, alone};
+use crate::support::{READY, World, alone};
 
 /// Kinds that a second run must leave as they are. Leases, EndpointSlices, Events and what mirrors live values change by
 /// themselves.
@@ -224,5 +224,19 @@ async fn steady(world: &World) -> Result<(), HarnessError> {
                 Err(format!("{state:?}, wanted {minimum:?}"))
             }
         })
-        .await
+        .await?;
+    // A pod that ends still changes.
+    wait::poll("pods to have ended", READY, || async {
+        let pods = world.objects.list("v1", "Pod", "llm").await.map_err(|e| e.chain())?;
+        let ending = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_some())
+            .count();
+        if ending == 0 {
+            Ok(())
+        } else {
+            Err(format!("{ending} end"))
+        }
+    })
+    .await
 }
