@@ -111,11 +111,7 @@ pub(super) fn page(definition: &CustomResourceDefinition) -> Result<String, Gene
         );
         fields(node, part, &mut text);
     }
-    let _ = write!(
-        text,
-        "\n## Example\n\n```yaml\n{}```\n",
-        example(&names.kind)
-    );
+    let _ = write!(text, "\n## Example\n\n```yaml\n{}```\n", example(&names.kind));
     let mut found = Vec::new();
     collect_rules(&schema, "", &mut found);
     if !found.is_empty() {
