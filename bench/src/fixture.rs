@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::BenchError;
 use crate::load::{Connection, Shape};
-use crate::process::{Running, free_address, wait_for_port};
+use crate::process::{Running, free_addresses, wait_for_port};
 
 /// How long a program may take until it answers. Far beyond what is measured; it ends a run that cannot succeed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,7 +51,7 @@ pub struct Server {
 
 /// The simulator without latency and recording; `tokens` in each answer.
 pub async fn sim(programs: &Programs, cpus: &str, tokens: u64) -> Result<Server, BenchError> {
-    let address = free_address()?;
+    let [address] = free_addresses()?;
     let arguments = [
         format!("--listen={address}"),
         format!("--output-tokens={tokens}"),
@@ -69,7 +69,7 @@ pub async fn proxy(
     threads: usize,
     upstream: SocketAddr,
 ) -> Result<Server, BenchError> {
-    let address = free_address()?;
+    let [address] = free_addresses()?;
     let arguments = [
         "proxy".into(),
         format!("--listen={address}"),
@@ -154,7 +154,7 @@ pub async fn gateway(
     workers: usize,
     configuration: &Configuration,
 ) -> Result<Gateway, BenchError> {
-    let (address, admin, telemetry) = (free_address()?, free_address()?, free_address()?);
+    let [address, admin, telemetry] = free_addresses()?;
     let state = tempfile::tempdir()?;
     let arguments = [
         format!("--config={}", configuration.path().display()),

@@ -1,5 +1,6 @@
 //! Processes under measurement: started on given CPUs, watched in `/proc`, ended when dropped.
 
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,14 +19,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a program on the given CPUs (all when empty), with its output dropped.
+    /// Starts a program on the given CPUs (all when empty), with its output dropped. What it
+    /// says on standard error is kept for the error of [`check`](Self::check).
     pub fn start(program: &Path, arguments: &[String], cpus: &str) -> Result<Self, BenchError> {
         let mut command = on_cpus(program, cpus);
         let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|source| BenchError::Start {
                 program: program.into(),
@@ -47,10 +49,16 @@ impl Running {
     pub fn check(&mut self) -> Result<(), BenchError> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => Err(BenchError::Silent {
-                what: self.name.clone(),
-                reason: format!("it ended with {status}"),
-            }),
+            Some(status) => {
+                let mut said = String::new();
+                if let Some(stderr) = &mut self.child.stderr {
+                    stderr.read_to_string(&mut said)?;
+                }
+                Err(BenchError::Silent {
+                    what: self.name.clone(),
+                    reason: format!("it ended with {status}: {}", said.trim()),
+                })
+            }
         }
     }
 }
@@ -73,9 +81,17 @@ pub fn on_cpus(program: &Path, cpus: &str) -> Command {
     command
 }
 
-/// A free loopback address. The port stays free unless another program takes it in the meantime.
-pub fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// Free loopback addresses, all different. A port stays free unless another program takes it in the meantime.
+pub fn free_addresses<const N: usize>() -> std::io::Result<[SocketAddr; N]> {
+    // All are held at once: a port that is let go may be handed out again at once.
+    let mut held = Vec::new();
+    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
+    for address in &mut addresses {
+        let listener = TcpListener::bind(*address)?;
+        *address = listener.local_addr()?;
+        held.push(listener);
+    }
+    Ok(addresses)
 }
 
 /// Waits until a port takes connections.
@@ -153,6 +169,31 @@ mod tests {
         }
         assert!(cpu_time(std::process::id()).unwrap() >= Duration::from_millis(10));
         assert!(resident_kib(std::process::id()).unwrap() > 1000);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ended_tells_why() {
+        let arguments = ["-c".to_owned(), "echo no such model >&2; exit 3".to_owned()];
+        let mut running = Running::start(Path::new("sh"), &arguments, "").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let error = loop {
+            match running.check() {
+                Err(error) => break error.to_string(),
+                Ok(()) => assert!(Instant::now() < deadline, "it runs on"),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        assert!(
+            error.contains("exit status: 3") && error.contains("no such model"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn free_addresses_are_all_different() {
+        let addresses = free_addresses::<20>().unwrap();
+        let ports: std::collections::BTreeSet<u16> = addresses.iter().map(SocketAddr::port).collect();
+        assert_eq!(ports.len(), 20);
     }
 
     #[test]

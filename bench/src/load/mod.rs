@@ -188,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn the_bare_proxy_passes_everything_through() {
         let sim = Sim::start(SimConfig::default()).unwrap();
-        let listen = process::free_address().unwrap();
+        let [listen] = process::free_addresses().unwrap();
         let upstream = sim.addr();
         std::thread::spawn(move || crate::proxy::run(listen, upstream, 1));
         process::wait_for_port(listen, Duration::from_secs(10)).await.unwrap();
