@@ -6,5 +6,6 @@ mod autoscale;
 mod charts;
 mod faults;
 mod policies;
+mod readme;
 mod serving;
 mod streams;
