@@ -1,5 +1,7 @@
 //! Tokenweir in a cluster: programs, images, charts. Only what changed is done again.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -31,6 +33,7 @@ const READY_LIMIT: Duration = Duration::from_mins(3);
 /// The images of one build of the source tree.
 #[derive(Debug, Clone)]
 pub struct Images {
+    programs: BTreeMap<String, PathBuf>,
     refs: Vec<ImageRef>,
     pull_policy: &'static str,
 }
@@ -54,6 +57,7 @@ impl Images {
         // What was imported into the nodes must not be looked for in a registry; what was pushed to one is there.
         let imported = refs.iter().all(|image| image.repository.starts_with("localhost/"));
         Ok(Self {
+            programs,
             refs,
             pull_policy: if imported { "Never" } else { "IfNotPresent" },
         })
@@ -62,6 +66,11 @@ impl Images {
     /// An image by the name of its program, such as `gateway`.
     pub fn get(&self, name: &str) -> Option<&ImageRef> {
         self.refs.iter().find(|image| image.name == name)
+    }
+
+    /// The static program in an image, by the same name.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        Ok(release::program(&self.programs, &format!("tokenweir-{name}"))?)
     }
 
     /// Whether nodes look for the images in a registry.

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use tokenweir_e2e::harness::load::Load;
 use tokenweir_e2e::harness::openai::{Chat, Connections};
-use tokenweir_e2e::harness::{HarnessError, Objects, install, metrics, namespace, wait};
+use tokenweir_e2e::harness::{HarnessError, install, metrics, namespace, wait};
 
 use crate::support::held::{assert_whole, hold, long_chat};
 use crate::support::stack::{self, MODEL, Stack};
@@ -213,14 +213,52 @@ fn the_next_operator_takes_over_when_the_leader_is_deleted() {
     });
 }
 
+/// A pod that says it is a gateway and gives no signals.
+const SILENT_GATEWAY: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: silent, labels: {tokenweir.dev/gateway: silent}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: sim, image: tokenweir/sim, resources: {requests: {cpu: 5m, memory: 16Mi}}}]
+";
+
 #[test]
-fn a_namespace_ends_while_no_adapter_runs() {
+fn a_namespace_ends_while_the_adapter_has_no_data() {
+    alone(async |world| {
+        world.apply(SILENT_GATEWAY).await?;
+        wait::watch(world.api::<Pod>(), "silent", "a pod that runs", READY, |pod| {
+            let ready = pod.is_some_and(stack::is_ready);
+            if ready { Ok(()) } else { Err("not ready".to_owned()) }
+        })
+        .await?;
+        let selector = "tokenweir.dev/gateway=silent";
+        let samples = metrics::of_pods(&world.client, &world.namespace, selector, "queue_depth", "").await;
+        assert!(
+            !samples.is_ok_and(|samples| !samples.is_empty()),
+            "a number from a pod that gives no signals"
+        );
+        let doomed = namespace::create(&world.client, "doomed").await?;
+        let started = std::time::Instant::now();
+        namespace::remove(&world.objects, &doomed).await?;
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "it took {:?}",
+            started.elapsed()
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_namespace_that_was_deleted_while_no_adapter_ran_ends_once_one_runs_again() {
     alone(async |world| {
         let doomed = namespace::create(&world.client, "doomed").await?;
         scale(&world, "adapter", 0).await?;
-        let objects = Objects::new(world.client.clone(), "tokenweir-e2e");
-        let removed = namespace::remove(&objects, &doomed).await;
+        let deleted = namespace::delete(&world.client, &doomed).await;
+        // Kubernetes holds a namespace until every API group answers: nothing an adapter that does not run can change.
         scale(&world, "adapter", 2).await?;
-        removed
+        deleted?;
+        namespace::wait_gone(&world.objects, &doomed, READY).await
     });
 }

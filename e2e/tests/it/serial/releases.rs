@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokenweir_e2e::cluster::Progress;
 use tokenweir_e2e::cluster::images::{self, Image};
-use tokenweir_e2e::cluster::{Progress, release};
 use tokenweir_e2e::harness::helm::{Helm, Release};
 use tokenweir_e2e::harness::load::Load;
 use tokenweir_e2e::harness::openai::{Chat, Connections};
@@ -31,8 +31,7 @@ fn the_charts_own_tests_pass() {
 
 /// The same program under another name: what a new version is to Kubernetes.
 async fn next_version(world: &World) -> Result<Release, HarnessError> {
-    let programs = release::build(&["tokenweir-gateway"], &world.folders, &Progress::quiet()).await?;
-    let binary = release::program(&programs, "tokenweir-gateway")?;
+    let binary = world.images.program("gateway")?;
     let image = Image {
         name: "gateway-next".to_owned(),
         binary,
