@@ -180,7 +180,8 @@ pub struct ProviderTimeouts {
     #[x_kube(validation = rules::duration_between("connect", "1ms", "1h"))]
     pub connect: Duration,
 
-    /// From the end of the request to the first byte of the answer's body.
+    /// For streams: from the end of the request to the first byte of the answer's body. An answer in one piece comes when all of it
+    /// was generated, and has the whole `total` time.
     #[serde(default = "default_first_token")]
     #[x_kube(validation = rules::duration_between("firstToken", "1ms", "24h"))]
     pub first_token: Duration,
