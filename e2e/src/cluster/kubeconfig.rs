@@ -17,9 +17,11 @@ pub(crate) async fn client(path: &Path) -> Result<Client> {
         source: Box::new(source),
     };
     let kubeconfig = Kubeconfig::read_from(path).map_err(refused)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(refused)?;
+    // An answer of 503 is an answer: who waits for another one says so, with a deadline.
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
 
