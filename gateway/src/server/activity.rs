@@ -43,10 +43,6 @@ impl Activity {
         }
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        self.running.load(Relaxed) > 0
-    }
-
     pub(super) fn begin(&self) {
         self.running.fetch_add(1, Relaxed);
     }

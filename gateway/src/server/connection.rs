@@ -39,8 +39,8 @@ const HTTP2_PING: Duration = Duration::from_secs(30);
 /// When connections are to go.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Closing {
-    /// HTTP/2 connections say that they end, and finish what runs. HTTP/1.1 connections end with the answer that runs; an
-    /// idle one is told with its next answer.
+    /// HTTP/2 connections say that they end, and finish what runs. HTTP/1.1 can say so only in the head of an answer, and
+    /// does so in each; closed without that word, a connection may meet a request that is on its way.
     pub(super) soon: CancellationToken,
     /// All connections end once nothing runs on them.
     pub(super) now: CancellationToken,
@@ -85,7 +85,7 @@ pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, closing: Closi
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD_BYTES)
             .serve_connection(io, service);
-        watch(connection, &worker, &activity, &closing.soon, &closing.now).await;
+        watch(connection, &worker, &activity, &CancellationToken::new(), &closing.now).await;
     }
 }
 
@@ -106,9 +106,6 @@ async fn begins_http2(stream: &TcpStream) -> bool {
 
 /// A connection that can be asked to finish.
 trait Graceful: Future<Output = hyper::Result<()>> {
-    /// Whether it can be asked while it is idle without cutting off a request that is on its way.
-    const ANY_TIME: bool;
-
     fn finish(self: Pin<&mut Self>);
 }
 
@@ -117,8 +114,6 @@ where
     S: hyper::service::HttpService<Incoming, ResBody = GatewayBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    const ANY_TIME: bool = false;
-
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -130,16 +125,14 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,
 {
-    const ANY_TIME: bool = true;
-
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
 /// Runs a connection until it ends, is asked to finish, or does nothing for too long.
-async fn watch<C: Graceful>(
-    connection: C,
+async fn watch(
+    connection: impl Graceful,
     worker: &Worker,
     activity: &Activity,
     soon: &CancellationToken,
@@ -147,7 +140,6 @@ async fn watch<C: Graceful>(
 ) {
     let mut connection = std::pin::pin!(connection);
     let mut finishing = false;
-    let mut told = false;
     let mut asked_in_vain = false;
     let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
     loop {
@@ -163,12 +155,9 @@ async fn watch<C: Graceful>(
                 finishing = true;
                 connection.as_mut().finish();
             }
-            () = soon.cancelled(), if !told && !finishing => {
-                told = true;
-                if C::ANY_TIME || activity.is_running() {
-                    finishing = true;
-                    connection.as_mut().finish();
-                }
+            () = soon.cancelled(), if !finishing => {
+                finishing = true;
+                connection.as_mut().finish();
             }
             () = &mut look => {
                 look.as_mut().reset(tokio::time::Instant::now() + LOOK);
