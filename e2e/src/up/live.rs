@@ -109,7 +109,9 @@ pub async fn drive(
 async fn sample(client: &Client, example: &Quickstart) -> Result<Sample> {
     let (pods, reported, hpa) = tokio::join!(pods(client, example), reported(client, example), hpa(client, example));
     let pods = pods?;
-    let names: Vec<&str> = pods.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect();
+    // A pod that does not serve yet has no queue, and does not answer.
+    let serving = pods.iter().filter(|pod| is_ready(pod));
+    let names: Vec<&str> = serving.filter_map(|pod| pod.metadata.name.as_deref()).collect();
     let depths = names.iter().map(|name| queue_depth(client, &example.namespace, name));
     let depths = tokio::time::timeout(SAMPLE_LIMIT, futures::future::join_all(depths)).await;
     let (wanted, has) = hpa.unwrap_or_default();

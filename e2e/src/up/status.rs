@@ -1,7 +1,6 @@
 //! Tells what is there.
 
 use kube::core::DynamicObject;
-use serde_json::Value;
 
 use super::error::{Result, UpError};
 use super::record::Record;
@@ -86,17 +85,15 @@ async fn releases(cluster: &Cluster, terminal: &mut Terminal) -> Result<bool, Ha
 
 /// Whether an object works, and its own words on that.
 fn judge(object: &DynamicObject, wanted: &str) -> (bool, String) {
-    let replicas = |field: &str| object.data.pointer(field).and_then(Value::as_i64);
-    let pods = match (replicas("/status/readyReplicas"), replicas("/status/replicas")) {
-        (Some(ready), Some(all)) => format!(", {ready}/{all} pods ready"),
-        _ => String::new(),
-    };
     match condition(object, wanted) {
-        Some(found) => (
-            found.status == "True" && found.current,
-            format!("{wanted}={}: {}{pods}", found.status, found.message),
-        ),
-        None => (false, format!("says nothing about {wanted} yet{pods}")),
+        Some(found) => {
+            let stale = if found.current { "" } else { ", of an older spec" };
+            (
+                found.status == "True" && found.current,
+                format!("{wanted}={}: {}{stale}", found.status, found.message),
+            )
+        }
+        None => (false, format!("says nothing about {wanted} yet")),
     }
 }
 
@@ -113,7 +110,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             judge(&object, "Ready"),
-            (false, "says nothing about Ready yet, 1/2 pods ready".to_owned())
+            (false, "says nothing about Ready yet".to_owned())
         );
     }
 }

@@ -55,7 +55,7 @@ impl History {
     /// The block for a terminal. `limit` is how long the load may take.
     pub fn block(&self, limit: Duration) -> Vec<String> {
         let Some(last) = self.0.last() else { return Vec::new() };
-        let graph = |of: fn(&Sample) -> f64| graph(self.0.iter().map(of));
+        let graph = |of: fn(&Sample) -> Option<f64>| graph(self.0.iter().map(of));
         let dots: String = (0..last.pods).map(|n| if n < last.ready { '●' } else { '○' }).collect();
         let lines = vec![
             format!(
@@ -67,19 +67,19 @@ impl History {
             format!(
                 "  queue depth   {:>6}  {}",
                 number(last.queue_depth),
-                graph(|s| s.queue_depth.unwrap_or(0.0))
+                graph(|s| s.queue_depth)
             ),
             format!(
                 "  tokens/s      {:>6}  {}",
                 number(Some(last.token_rate)),
-                graph(|s| s.token_rate)
+                graph(|s| Some(s.token_rate))
             ),
             format!("  adapter says  {}", reported(last)),
             format!(
                 "  HPA           wants {}, has {}  {}",
                 last.wanted,
                 last.has,
-                graph(|s| f64::from(s.wanted))
+                graph(|s| Some(f64::from(s.wanted)))
             ),
             format!("  pods          {dots}  {} of {} ready", last.ready, last.pods),
         ];
@@ -158,18 +158,19 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"))
 }
 
-fn graph(values: impl Iterator<Item = f64>) -> String {
-    let values: Vec<f64> = values.collect();
+/// A bar for each of the newest values, scaled to the largest; a gap where there was none.
+fn graph(values: impl Iterator<Item = Option<f64>>) -> String {
+    let values: Vec<Option<f64>> = values.collect();
     let shown = &values[values.len().saturating_sub(GRAPH_WIDTH)..];
-    let most = shown.iter().copied().fold(1.0, f64::max);
+    let most = shown.iter().flatten().copied().fold(1.0, f64::max);
     shown
         .iter()
         .map(|value| {
-            // In 0..=7 by construction: the largest value gives the highest bar.
+            let Some(value) = value else { return ' ' };
             #[allow(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "a share of 7 that lies in 0..=7"
+                reason = "a share of 7 lies in 0..=7: no value is below 0 or above the largest"
             )]
             let step = (value.max(0.0) / most * 7.0).round() as usize;
             BARS[step.min(7)]
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn graphs_scale_to_their_largest_value() {
-        assert_eq!(graph([0.0, 5.0, 10.0].into_iter()), "▁▅█");
+    fn graphs_scale_to_their_largest_value_and_show_a_gap_where_there_is_none() {
+        assert_eq!(graph([Some(0.0), None, Some(5.0), Some(10.0)].into_iter()), "▁ ▅█");
     }
 }

@@ -81,7 +81,7 @@ struct Bad {
     named: &'static [&'static str],
 }
 
-const BAD_NEIGHBOURS: [Bad; 6] = [
+const BAD_NEIGHBOURS: [Bad; 11] = [
     Bad {
         kind: "ModelRoute",
         name: "no-provider",
@@ -129,6 +129,46 @@ const BAD_NEIGHBOURS: [Bad; 6] = [
         condition: "Accepted",
         reason: "Conflict",
         named: &["acme", "apiKeys[0]"],
+    },
+    Bad {
+        kind: "ModelProvider",
+        name: "no-service",
+        spec: "spec: {type: OpenAICompatible, backendRef: {name: missing-service, port: 80}}",
+        condition: "ResolvedRefs",
+        reason: "ServiceNotFound",
+        named: &["missing-service", "backendRef"],
+    },
+    Bad {
+        kind: "ModelProvider",
+        name: "no-port",
+        spec: "spec: {type: OpenAICompatible, backendRef: {name: sim, port: 81}}",
+        condition: "ResolvedRefs",
+        reason: "ServiceNotFound",
+        named: &["sim", "81"],
+    },
+    Bad {
+        kind: "ScalingPolicy",
+        name: "no-target",
+        spec: "spec: {targetRef: {apiVersion: tokenweir.dev/v1alpha1, kind: LLMGateway, name: missing-gateway}, replicas: {min: 1, max: 2}, horizontal: {signals: [{queueDepth: {perReplica: 1}}]}}",
+        condition: "ResolvedRefs",
+        reason: "TargetNotFound",
+        named: &["missing-gateway", "targetRef"],
+    },
+    Bad {
+        kind: "ScalingPolicy",
+        name: "no-tenant",
+        spec: "spec: {targetRef: {apiVersion: tokenweir.dev/v1alpha1, kind: LLMGateway, name: edge}, replicas: {min: 1, max: 2}, horizontal: {signals: [{queueDepth: {perReplica: 1, via: External, tenantRef: {name: missing-tenant}}}]}}",
+        condition: "ResolvedRefs",
+        reason: "TenantNotFound",
+        named: &["missing-tenant", "tenantRef"],
+    },
+    Bad {
+        kind: "Tenant",
+        name: "no-key",
+        spec: "spec: {auth: {apiKeys: [{name: ci, secretRef: {name: missing-key, key: k}}]}}",
+        condition: "ResolvedRefs",
+        reason: "SecretNotFound",
+        named: &["missing-key", "apiKeys[0]"],
     },
 ];
 
