@@ -10,6 +10,8 @@
 //! Nothing here does I/O, reads a clock or panics on foreign bytes. Every parser is linear in its input and none
 //! recurses into it, so a deeply nested body costs no stack.
 
+pub mod conversation;
+pub mod dialect;
 pub mod error;
 pub mod request;
 pub mod response;

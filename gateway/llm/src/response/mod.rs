@@ -21,8 +21,16 @@ pub struct Usage {
     pub total_tokens: Option<u64>,
     /// Of the input, tokens read from the provider's cache.
     pub cached_tokens: Option<u64>,
+    /// Of the input, tokens written to the provider's cache, for whatever time.
+    pub cache_write_tokens: Option<u64>,
+    /// Of those, the ones that stay for an hour.
+    pub cache_write_1h_tokens: Option<u64>,
+    /// Of the input, tokens of sound.
+    pub input_audio_tokens: Option<u64>,
     /// Of the generated tokens, those of hidden reasoning.
     pub reasoning_tokens: Option<u64>,
+    /// Of the generated tokens, those of sound.
+    pub output_audio_tokens: Option<u64>,
 }
 
 impl Usage {
@@ -35,7 +43,11 @@ impl Usage {
                 completion_tokens: None,
                 total_tokens: None,
                 cached_tokens: None,
+                cache_write_tokens: None,
+                cache_write_1h_tokens: None,
+                input_audio_tokens: None,
                 reasoning_tokens: None,
+                output_audio_tokens: None,
             }
         )
     }
@@ -55,25 +67,31 @@ struct WireUsage {
 #[serde(default)]
 struct PromptDetails {
     cached_tokens: Count,
+    audio_tokens: Count,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CompletionDetails {
     reasoning_tokens: Count,
+    audio_tokens: Count,
 }
 
 impl WireUsage {
     fn read(self) -> Option<Usage> {
+        let prompt = self.prompt_tokens_details.0.unwrap_or_default();
+        let completion = self.completion_tokens_details.0.unwrap_or_default();
         let usage = Usage {
             prompt_tokens: self.prompt_tokens.0,
             completion_tokens: self.completion_tokens.0,
             total_tokens: self.total_tokens.0,
-            cached_tokens: self.prompt_tokens_details.0.and_then(|details| details.cached_tokens.0),
-            reasoning_tokens: self
-                .completion_tokens_details
-                .0
-                .and_then(|details| details.reasoning_tokens.0),
+            cached_tokens: prompt.cached_tokens.0,
+            input_audio_tokens: prompt.audio_tokens.0,
+            reasoning_tokens: completion.reasoning_tokens.0,
+            output_audio_tokens: completion.audio_tokens.0,
+            // OpenAI's caches are written without being asked, and without being told.
+            cache_write_tokens: None,
+            cache_write_1h_tokens: None,
         };
         (!usage.is_empty()).then_some(usage)
     }

@@ -22,7 +22,9 @@ fn all_counts_of_a_body_are_read_and_zero_is_not_missing() {
             completion_tokens: Some(0),
             total_tokens: Some(10),
             cached_tokens: Some(0),
+            input_audio_tokens: Some(1),
             reasoning_tokens: Some(3),
+            ..Usage::default()
         })
     );
 }
