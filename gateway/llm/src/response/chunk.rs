@@ -11,9 +11,9 @@ use super::{Usage, WireUsage};
 /// What the `data` of a stream event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload {
-    /// `[DONE]`: the stream is complete.
+    /// `[DONE]`, or what a dialect has in its place: the stream is complete.
     Done,
-    /// A chunk of a completion.
+    /// A chunk of a completion, or an event of an answer.
     Chunk(Chunk),
     /// An error object: the provider gave up in the middle.
     Error,
@@ -21,7 +21,7 @@ pub enum Payload {
     Other,
 }
 
-/// The facts of a completion chunk that a gateway needs.
+/// The facts of a stream chunk that a gateway needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Chunk {
     /// Tokens of generated text in this chunk, estimated; at least 1 when there is any text, tool call or refusal. 0 for
@@ -29,10 +29,13 @@ pub struct Chunk {
     pub tokens: u64,
     /// A choice gives its `finish_reason`.
     pub finished: bool,
-    /// How many choices the chunk carries.
+    /// How many choices the chunk carries. 1 for the events of dialects that know no choices.
     pub choices: usize,
-    /// Usage, where the chunk reports it.
+    /// Usage, where the chunk reports it. Counts are totals of the answer so far.
     pub usage: Option<Usage>,
+    /// A client that has got this chunk waits for nothing more. OpenAI's Responses say so in the event that also gives
+    /// the usage; some servers still send `[DONE]` behind it.
+    pub last: bool,
 }
 
 impl Chunk {
@@ -155,6 +158,7 @@ pub fn inspect(data: &[u8]) -> Payload {
                 finished: choices.finished,
                 choices: choices.count,
                 usage,
+                last: false,
             })
         }
     }

@@ -18,6 +18,10 @@ pub(super) struct Filled {
     pub(super) tokens: u64,
 }
 
+/// A word from a closed list, recognised without a copy; the default for a value of another type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Word<T>(pub(super) T);
+
 /// An object, or `None` for a value of another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Object<T>(pub(super) Option<T>);
@@ -143,6 +147,44 @@ impl<'de> Deserialize<'de> for Filled {
             }
         }
         deserializer.deserialize_any(Any)
+    }
+}
+
+impl<'de, T: Default + for<'a> From<&'a str>> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any<T>(PhantomData<T>);
+        impl<'de, T: Default + for<'a> From<&'a str>> Visitor<'de> for Any<T> {
+            type Value = Word<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            ignore_scalars!(
+                Word(T::default()),
+                visit_bool: bool,
+                visit_u64: u64,
+                visit_i64: i64,
+                visit_f64: f64,
+            );
+
+            fn visit_unit<E>(self) -> Result<Word<T>, E> {
+                Ok(Word(T::default()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Word<T>, E> {
+                Ok(Word(T::from(value)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Word<T>, A::Error> {
+                drain_seq(seq).map(|_| Word(T::default()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Word<T>, A::Error> {
+                drain_map(map).map(|_| Word(T::default()))
+            }
+        }
+        deserializer.deserialize_any(Any(PhantomData))
     }
 }
 

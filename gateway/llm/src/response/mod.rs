@@ -2,11 +2,15 @@
 
 mod chunk;
 mod lenient;
+mod messages;
+mod responses;
 
 use serde::Deserialize;
 
 pub use chunk::{Chunk, Payload, inspect};
 use lenient::{Count, Object};
+pub use messages::{MessageUsage, inspect_messages, usage_of_message_body};
+pub use responses::{inspect_responses, usage_of_response_body};
 
 /// Token counts as a provider reports them. A count that is absent is `None`; a reported zero is `Some(0)`.
 ///
@@ -67,6 +71,7 @@ struct WireUsage {
 #[serde(default)]
 struct PromptDetails {
     cached_tokens: Count,
+    cache_write_tokens: Count,
     audio_tokens: Count,
 }
 
@@ -89,8 +94,8 @@ impl WireUsage {
             input_audio_tokens: prompt.audio_tokens.0,
             reasoning_tokens: completion.reasoning_tokens.0,
             output_audio_tokens: completion.audio_tokens.0,
-            // OpenAI's caches are written without being asked, and without being told.
-            cache_write_tokens: None,
+            cache_write_tokens: prompt.cache_write_tokens.0,
+            // OpenAI's caches have other lifetimes.
             cache_write_1h_tokens: None,
         };
         (!usage.is_empty()).then_some(usage)

@@ -7,6 +7,7 @@
 )]
 
 mod errors;
+mod inspectors;
 mod requests;
 mod responses;
 mod streams;
