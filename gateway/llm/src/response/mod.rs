@@ -69,6 +69,7 @@ struct WireUsage {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "they are the wire's")]
 struct PromptDetails {
     cached_tokens: Count,
     cache_write_tokens: Count,

@@ -32,9 +32,11 @@ impl From<&str> for Kind {
             "response.failed" | "error" => Self::Failed,
             "response.output_item.added" => Self::ItemAdded,
             "response.audio.delta" => Self::AudioDelta,
-            _ if !name.starts_with("response.") => Self::Foreign,
-            _ if name.ends_with(".delta") => Self::Delta,
-            _ => Self::Step,
+            _ => match name.strip_prefix("response.").map(|name| name.rsplit_once('.')) {
+                None => Self::Foreign,
+                Some(Some((_, "delta"))) => Self::Delta,
+                Some(_) => Self::Step,
+            },
         }
     }
 }
@@ -73,6 +75,7 @@ struct WireUsage {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "they are the wire's")]
 struct InputDetails {
     cached_tokens: Count,
     cache_write_tokens: Count,
