@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokenweir_config as config;
 use tokenweir_config::Snapshot;
 use tokenweir_config::keys::{KeyHasher, decode_32};
+use tokio::time::Instant;
 
 use super::glob::Glob;
 use super::keys::{Caller, KeyTable};
@@ -15,6 +16,7 @@ use super::provider::Provider;
 use super::route::{Backend, Route, Tenant};
 use super::{Plan, PlanError};
 use crate::admission::{Admission, Candidates, MAX_BACKENDS};
+use crate::upstream::RetryBudget;
 
 impl Plan {
     /// Turns a snapshot into a plan that takes over from `previous`.
@@ -105,16 +107,26 @@ fn routes(snapshot: &Snapshot, previous: Option<&Plan>, providers: &Providers) -
         .routes
         .iter()
         .map(|(name, source)| {
-            let before = before
-                .get(name.as_str())
-                .filter(|route| route.model.as_str() == source.model);
-            let since = before.map_or(now, |route| route.since_unix);
-            route(name, source, since, providers).map(Arc::new)
+            let before = before.get(name.as_str());
+            let since = before
+                .filter(|route| route.model.as_str() == source.model)
+                .map_or(now, |route| route.since_unix);
+            let budget = before.map_or_else(
+                || Arc::new(RetryBudget::new(Instant::now())),
+                |route| Arc::clone(&route.budget),
+            );
+            route(name, source, since, budget, providers).map(Arc::new)
         })
         .collect()
 }
 
-fn route(name: &str, source: &config::Route, since_unix: u64, providers: &Providers) -> Result<Route, PlanError> {
+fn route(
+    name: &str,
+    source: &config::Route,
+    since_unix: u64,
+    budget: Arc<RetryBudget>,
+    providers: &Providers,
+) -> Result<Route, PlanError> {
     let count = source.backends.len();
     if count == 0 || count > MAX_BACKENDS {
         return Err(PlanError::Backends {
@@ -152,6 +164,7 @@ fn route(name: &str, source: &config::Route, since_unix: u64, providers: &Provid
         fallbacks: source.fallbacks.iter().map(backend).collect::<Result<_, _>>()?,
         backends,
         retry: (&source.retry).into(),
+        budget,
         priority: source.priority,
         since_unix,
     })

@@ -10,6 +10,7 @@ use tokenweir_config as config;
 use super::glob::Glob;
 use super::provider::Provider;
 use crate::admission::{BackendSet, Candidates, Limit};
+use crate::upstream::RetryBudget;
 
 /// One `ModelRoute`.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Route {
     pub fallbacks: Vec<Backend>,
     /// When and how often to try again.
     pub retry: Retry,
+    /// How many retries all its requests together have left.
+    pub budget: Arc<RetryBudget>,
     /// Priority for tenants that have none.
     pub priority: i32,
     /// Unix time in seconds since when this process knows the route.

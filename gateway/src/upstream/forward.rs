@@ -81,6 +81,9 @@ impl Journey<'_> {
         let mut last: Failure = UpstreamErrorKind::NoEndpoint.into();
         let mut failed: BackendSet = 0;
         let mut backend = permit.backend();
+        if backend.is_some() {
+            route.budget.first_try();
+        }
         while let Some(at) = backend {
             last = match self.attempt(&route.backends[at]).await {
                 Ok(answer) => return Ok(answer),
@@ -112,8 +115,28 @@ impl Journey<'_> {
         Err(last)
     }
 
-    /// Chooses where to try again: a backend that has not failed yet, at once; else any, after a wait.
+    /// Chooses where to try again, as far as the route's budget of retries goes.
     async fn next(
+        &self,
+        route: &Route,
+        usable: BackendSet,
+        failed: BackendSet,
+        at: usize,
+        failure: &Failure,
+        permit: &mut Permit,
+    ) -> Next {
+        if !route.budget.spend(Instant::now()) {
+            return Next::Fallbacks;
+        }
+        let next = self.place_to_retry(route, usable, failed, at, failure, permit).await;
+        if matches!(next, Next::Fallbacks) {
+            route.budget.refund();
+        }
+        next
+    }
+
+    /// A backend that has not failed yet, at once; else any, after a wait.
+    async fn place_to_retry(
         &self,
         route: &Route,
         usable: BackendSet,

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod balance;
+mod budget;
 mod connect;
 mod failure;
 mod forward;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use attempt::{Answer, AnswerBody, Outgoing, Rest};
 pub use balance::{Balancer, Outstanding};
+pub use budget::RetryBudget;
 pub use connect::ConnectError;
 pub use failure::{ErrorAnswer, Failure};
 pub use forward::Forwarded;

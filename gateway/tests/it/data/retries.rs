@@ -92,6 +92,25 @@ async fn the_provider_is_left_alone_as_long_as_it_asks() {
 }
 
 #[tokio::test]
+async fn retries_of_a_route_stay_within_their_budget_and_fallbacks_go_on() {
+    let (bad, good) = (failing("500"), sim());
+    let gateway = Gateway::with(&bad.url(), |v| {
+        v["providers"]["good"] = provider(&good.url());
+        v["routes"]["chat"]["retry"] = retries(2);
+        v["routes"]["chat"]["fallbacks"] = json!([{"provider": "good"}]);
+    });
+    let begun = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(gateway.chat(&chat("any")).await.status, 200);
+    }
+    // A fifth of the first tries, what a quiet route has, and what comes back of that with time.
+    let most = 100 + 20 + 10 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let tries = bad.requests().len();
+    assert!((120..=most).contains(&tries), "{tries} of {most}");
+    assert_eq!(good.requests().len(), 100);
+}
+
+#[tokio::test]
 async fn fallbacks_are_tried_in_their_order_and_the_last_error_is_told() {
     let (first, second, third) = (failing("500"), failing("429"), sim());
     let mut gateway = Gateway::with(&first.url(), |v| {
