@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use serde_json::Value;
 use tokenweir_config::names::GATEWAY_LABEL;
 
@@ -117,11 +118,14 @@ fn is_ready(pod: &Value) -> bool {
 /// The image that the quickstart's simulator runs, which every node of the local cluster has.
 async fn sim_image(api: &mut Api, example: &str) -> Result<String, BenchError> {
     let path = format!("/apis/apps/v1/namespaces/{example}/deployments/sim");
-    let (_, deployment) = api.get(&path).await?;
+    let (status, deployment) = api.get(&path).await?;
     let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
     image.map(str::to_owned).ok_or_else(|| BenchError::Silent {
         what: format!("the quickstart's simulator in namespace {example}"),
-        reason: "it is not there; run make up, or give --sim-image".into(),
+        reason: match status {
+            StatusCode::NOT_FOUND => "it is not there; run make up, or give --sim-image".to_owned(),
+            status => format!("the cluster that kubectl leads to says {status}; is KUBECONFIG right?"),
+        },
     })
 }
 

@@ -124,7 +124,11 @@ fn a_missing_target_tenant_or_route_is_named_by_its_field() {
     );
     let valid = validate(&missing, &found(&[&missing], Vec::new())).unwrap();
     assert_eq!(valid.resolved.reason.as_str(), "TenantNotFound");
-    assert!(valid.resolved.message.starts_with("spec.horizontal.signals[1]"));
+    let message = &valid.resolved.message;
+    assert!(
+        message.starts_with("spec.horizontal.signals[1].queueDepth.tenantRef.name: "),
+        "{message}"
+    );
     let policy = simple("edge", "2026-01-01T00:00:00Z");
     let mut nothing = found(&[&policy], Vec::new());
     nothing.gateway = false;

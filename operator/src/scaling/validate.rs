@@ -105,29 +105,41 @@ fn resolved(policy: &ScalingPolicy, found: &Found) -> Finding {
         return Finding::fails(Reason::TargetNotFound, message);
     }
     for (index, signal) in policy.spec.horizontal.signals.iter().enumerate() {
-        let (tenant, route) = scope(signal);
+        let Some(Scope { field, tenant, route }) = scope(signal) else {
+            continue;
+        };
+        let at = format!("spec.horizontal.signals[{index}].{field}");
         if let Some(tenant) = tenant.filter(|name| !found.tenants.contains(*name)) {
-            let message = format!("spec.horizontal.signals[{index}]: Tenant {tenant} does not exist in this namespace");
+            let message = format!("{at}.tenantRef.name: Tenant {tenant} does not exist in this namespace");
             return Finding::fails(Reason::TenantNotFound, message);
         }
         if let Some(route) = route.filter(|name| !found.routes.contains(*name)) {
-            let message =
-                format!("spec.horizontal.signals[{index}]: ModelRoute {route} does not exist in this namespace");
+            let message = format!("{at}.routeRef.name: ModelRoute {route} does not exist in this namespace");
             return Finding::fails(Reason::RouteNotFound, message);
         }
     }
     Finding::holds(Reason::ResolvedRefs, "everything named exists")
 }
 
-/// Tenant and route that a signal is limited to.
-fn scope(signal: &Signal) -> (Option<&String>, Option<&String>) {
-    let (tenant, route) = match signal.kind() {
-        Some(SignalKind::QueueDepth(count) | SignalKind::InFlight(count)) => (&count.tenant_ref, &count.route_ref),
-        Some(SignalKind::TokenRate(rate) | SignalKind::RequestRate(rate)) => (&rate.tenant_ref, &rate.route_ref),
-        Some(SignalKind::QueueWait(_) | SignalKind::Ttft(_) | SignalKind::Resource(_)) | None => return (None, None),
+/// What a signal is limited to.
+struct Scope<'a> {
+    /// The field of the signal that is given.
+    field: &'static str,
+    tenant: Option<&'a String>,
+    route: Option<&'a String>,
+}
+
+fn scope(signal: &Signal) -> Option<Scope<'_>> {
+    let (field, tenant, route) = match signal.kind()? {
+        SignalKind::QueueDepth(count) => ("queueDepth", &count.tenant_ref, &count.route_ref),
+        SignalKind::InFlight(count) => ("inFlight", &count.tenant_ref, &count.route_ref),
+        SignalKind::TokenRate(rate) => ("tokenRate", &rate.tenant_ref, &rate.route_ref),
+        SignalKind::RequestRate(rate) => ("requestRate", &rate.tenant_ref, &rate.route_ref),
+        SignalKind::QueueWait(_) | SignalKind::Ttft(_) | SignalKind::Resource(_) => return None,
     };
-    (
-        tenant.as_ref().map(|reference| &reference.name),
-        route.as_ref().map(|reference| &reference.name),
-    )
+    Some(Scope {
+        field,
+        tenant: tenant.as_ref().map(|reference| &reference.name),
+        route: route.as_ref().map(|reference| &reference.name),
+    })
 }

@@ -160,7 +160,7 @@ const BAD_NEIGHBOURS: [Bad; 11] = [
         spec: "spec: {targetRef: {apiVersion: tokenweir.dev/v1alpha1, kind: LLMGateway, name: edge}, replicas: {min: 1, max: 2}, horizontal: {signals: [{queueDepth: {perReplica: 1, via: External, tenantRef: {name: missing-tenant}}}]}}",
         condition: "ResolvedRefs",
         reason: "TenantNotFound",
-        named: &["missing-tenant", "signals[0]"],
+        named: &["missing-tenant", "signals[0].queueDepth.tenantRef"],
     },
     Bad {
         kind: "Tenant",
