@@ -190,6 +190,8 @@ pub enum Effort {
     Medium,
     /// Much.
     High,
-    /// As much as can be.
+    /// More than that.
     ExtraHigh,
+    /// As much as can be.
+    Max,
 }

@@ -75,14 +75,23 @@ pub enum RequestError {
         /// The field, dotted when nested.
         field: &'static str,
     },
+    /// A value deep in the request is not what its dialect has there.
+    #[error("invalid value for '{at}': expected {expected}")]
+    Malformed {
+        /// Where it stands: `messages[2].content[0].source`.
+        at: Box<str>,
+        /// What it must be.
+        expected: &'static str,
+    },
 }
 
 impl RequestError {
     /// The field at fault, where there is one.
-    pub const fn param(&self) -> Option<&'static str> {
+    pub fn param(&self) -> Option<&str> {
         match self {
             Self::NotJson { .. } | Self::NotAnObject => None,
             Self::Missing { field } | Self::WrongType { field, .. } | Self::Duplicate { field } => Some(field),
+            Self::Malformed { at, .. } => Some(at),
         }
     }
 }
