@@ -40,6 +40,19 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// What to say where the wire demands a limit on tokens and the client gave none.
     pub max_tokens: Option<u64>,
+    /// Whose Chat Completions it is; the other wires have one owner each.
+    pub chat: ChatFlavor,
+}
+
+/// Whose Chat Completions a provider speaks. Both read the same answers; requests differ where OpenAI has moved on and
+/// the servers that are compatible have not, and where these know more than OpenAI.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ChatFlavor {
+    /// OpenAI itself, also on Azure: refuses fields that it does not know.
+    #[default]
+    OpenAi,
+    /// Servers that are compatible with it: vLLM, SGLang, Ollama, TGI, llama.cpp, DeepSeek and many more.
+    Compatible,
 }
 
 /// What a client's dialect needs to know to write an answer.
