@@ -3,9 +3,10 @@
 BENCH := $${CARGO_TARGET_DIR:-target}/release/tokenweir-bench
 
 .PHONY: bench
-bench: ## Measure the gateway against a bare proxy (takes about three minutes; on a quiet machine)
+bench: ## Measure the gateway against a bare proxy (takes about ten minutes; on a quiet machine)
 	cargo build --release --package tokenweir-sim --package tokenweir-gateway --package tokenweir-bench
 	$(BENCH) gateway $(ARGS)
+	$(BENCH) soak
 	$(BENCH) change
 
 .PHONY: bench-cluster

@@ -20,7 +20,7 @@ const HEAD: usize = 256;
 /// Each gateway is asked every few milliseconds; a change is served when the answers of all name the new model.
 pub async fn measure(programs: &Programs, gateways: usize, changes: usize) -> Result<String, BenchError> {
     let machine = machine::describe();
-    let sim = fixture::sim(programs, "", 1).await?;
+    let sim = fixture::sim(programs, "", "").await?;
     let configuration = Configuration::write(sim.address)?;
     let mut running = Vec::new();
     for _ in 0..gateways.max(1) {
@@ -66,7 +66,7 @@ pub(crate) async fn served_by_all(
 
 /// Asks one gateway until its answer names the model; the time since the change.
 async fn served(gateway: SocketAddr, model: String, began: Instant) -> Result<Duration, BenchError> {
-    let shape = Shape::chat(MODEL, Some(KEY), 256, false);
+    let shape = Shape::chat(MODEL, 256, false, 1).with_key(Some(KEY));
     let named = format!("\"model\":\"{model}\"");
     let mut connection = Connection::open(gateway).await?;
     loop {

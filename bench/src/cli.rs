@@ -13,7 +13,8 @@ use crate::error::BenchError;
 use crate::fixture::Programs;
 use crate::gateway::Options;
 use crate::load::{Plan, Shape};
-use crate::{change, gateway, load, proxy};
+use crate::peers::Installed;
+use crate::{change, gateway, load, proxy, soak};
 
 /// Measures the gateway; every figure with its baseline in the same run.
 #[derive(Debug, Parser)]
@@ -34,14 +35,14 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
         /// Connections, a row each
-        #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 1000])]
         connections: Vec<usize>,
-        /// Bytes of a request body
-        #[arg(long, default_value_t = 256)]
-        size: usize,
-        /// Tokens of an answer, and so events of a stream
-        #[arg(long, default_value_t = 16)]
-        tokens: u64,
+        /// Bytes of request bodies, rows each; streams take the first
+        #[arg(long, value_delimiter = ',', default_values_t = [256, 8192, 131_072])]
+        sizes: Vec<usize>,
+        /// Events of a stream
+        #[arg(long, default_value_t = 100)]
+        chunks: u64,
         /// CPUs of the measured program, as taskset takes them; "" for all
         #[arg(long, default_value = "0")]
         target_cpus: String,
@@ -54,6 +55,17 @@ enum Command {
         /// Starts of the gateway, for the time to the first answer
         #[arg(long, default_value_t = 20)]
         starts: usize,
+        #[command(flatten)]
+        programs: ProgramArgs,
+    },
+    /// The gateway's memory: over many requests, and with many streams at once
+    Soak {
+        /// Requests
+        #[arg(long, default_value_t = 1_000_000)]
+        requests: u64,
+        /// Streams held at once
+        #[arg(long, default_value_t = 5000)]
+        streams: usize,
         #[command(flatten)]
         programs: ProgramArgs,
     },
@@ -102,7 +114,7 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         threads: usize,
     },
-    /// A closed-loop load of chat completions on one address
+    /// A load of chat completions on one address
     Load {
         /// Where to
         #[arg(long, default_value = "127.0.0.1:8000")]
@@ -122,9 +134,18 @@ enum Command {
         /// Bytes of a request body
         #[arg(long, default_value_t = 256)]
         size: usize,
+        /// Tokens of an answer, events of a stream
+        #[arg(long, default_value_t = 16)]
+        tokens: u64,
         /// Ask for streams
         #[arg(long)]
         stream: bool,
+        /// Requests a second, whatever the answers do [default: the next when the last is answered]
+        #[arg(long, value_name = "RATE")]
+        rate: Option<f64>,
+        /// Further headers
+        #[arg(long = "header", value_name = "NAME: VALUE")]
+        headers: Vec<String>,
         /// Process whose CPU time is measured
         #[arg(long, value_name = "PID")]
         watch: Option<u32>,
@@ -142,11 +163,17 @@ struct ProgramArgs {
     /// The gateway [default: tokenweir-gateway beside this program]
     #[arg(long, value_name = "FILE")]
     gateway: Option<PathBuf>,
+    /// LiteLLM, to be measured too [default: litellm on the path, if it is there]
+    #[arg(long, value_name = "FILE")]
+    litellm: Option<PathBuf>,
+    /// Portkey's build/start-server.js, to be measured too
+    #[arg(long, value_name = "FILE")]
+    portkey: Option<PathBuf>,
 }
 
 impl ProgramArgs {
     fn find(self) -> Result<Programs, BenchError> {
-        Programs::find(self.sim, self.gateway)
+        Programs::find(self.sim, self.gateway, Installed::find(self.litellm, self.portkey))
     }
 }
 
@@ -197,8 +224,8 @@ async fn measure(command: Command) -> Result<String, BenchError> {
             seconds,
             rounds,
             connections,
-            size,
-            tokens,
+            sizes,
+            chunks,
             target_cpus,
             other_cpus,
             threads,
@@ -209,8 +236,8 @@ async fn measure(command: Command) -> Result<String, BenchError> {
                 seconds,
                 rounds,
                 connections,
-                size,
-                tokens,
+                sizes,
+                chunks,
                 target_cpus,
                 other_cpus,
                 threads,
@@ -218,6 +245,11 @@ async fn measure(command: Command) -> Result<String, BenchError> {
             };
             gateway::compare(&programs.find()?, &options).await
         }
+        Command::Soak {
+            requests,
+            streams,
+            programs,
+        } => soak::measure(&programs.find()?, requests, streams).await,
         Command::Change {
             gateways,
             changes,
@@ -238,17 +270,25 @@ async fn measure(command: Command) -> Result<String, BenchError> {
             model,
             key,
             size,
+            tokens,
             stream,
+            rate,
+            headers,
             watch,
             json,
         } => {
+            let shape = Shape::chat(&model, size, stream, tokens).with_key(key.as_deref());
+            let headers = headers.iter().filter_map(|header| header.split_once(':'));
             let plan = Plan {
                 target,
-                shape: Shape::chat(&model, key.as_deref(), size, stream),
+                shape: headers.fold(shape, |shape, (name, value)| {
+                    shape.with_header(name.trim(), value.trim())
+                }),
                 connections,
                 warm_up: Duration::from_secs(1),
                 duration: Duration::from_secs(seconds),
                 watch,
+                rate,
             };
             let report = load::run(&plan).await?;
             Ok(if json {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::BenchError;
 use crate::load::{Connection, Shape};
+use crate::peers::Installed;
 use crate::process::{Running, free_addresses, wait_for_port};
 
 /// How long a program may take until it answers. Far beyond what is measured; it ends a run that cannot succeed.
@@ -25,17 +26,20 @@ pub struct Programs {
     pub gateway: PathBuf,
     /// This program, for the proxy and the load.
     pub bench: PathBuf,
+    /// Other gateways, where they are installed.
+    pub peers: Installed,
 }
 
 impl Programs {
     /// The programs beside this one, unless others are named.
-    pub fn find(sim: Option<PathBuf>, gateway: Option<PathBuf>) -> Result<Self, BenchError> {
+    pub fn find(sim: Option<PathBuf>, gateway: Option<PathBuf>, peers: Installed) -> Result<Self, BenchError> {
         let bench = std::env::current_exe()?;
         let beside = |name: &str| bench.with_file_name(name);
         Ok(Self {
             sim: sim.unwrap_or_else(|| beside("tokenweir-sim")),
             gateway: gateway.unwrap_or_else(|| beside("tokenweir-gateway")),
             bench,
+            peers,
         })
     }
 }
@@ -49,12 +53,17 @@ pub struct Server {
     pub running: Running,
 }
 
-/// The simulator without latency and recording; `tokens` in each answer.
-pub async fn sim(programs: &Programs, cpus: &str, tokens: u64) -> Result<Server, BenchError> {
+/// The simulator without recording. `latency` is what its option of that name takes; empty: none.
+pub async fn sim(programs: &Programs, cpus: &str, latency: &str) -> Result<Server, BenchError> {
     let [address] = free_addresses()?;
+    let latency = if latency.is_empty() {
+        "fixed;first=0;token=0"
+    } else {
+        latency
+    };
     let arguments = [
         format!("--listen={address}"),
-        format!("--output-tokens={tokens}"),
+        format!("--latency={latency}"),
         "--record=0".into(),
         "--log-level=error".into(),
     ];
@@ -99,7 +108,7 @@ impl Configuration {
         let configuration = Self { folder };
         let text = format!(
             "apiVersion: tokenweir.dev/v1alpha1\nkind: LLMGateway\nmetadata: {{name: bench, namespace: bench}}\n\
-             spec: {{listeners: [{{port: 8080}}], admission: {{maxInFlight: 1000}}}}\n---\n\
+             spec: {{listeners: [{{port: 8080}}], admission: {{maxInFlight: 20000}}}}\n---\n\
              apiVersion: tokenweir.dev/v1alpha1\nkind: ModelProvider\nmetadata: {{name: sim, namespace: bench}}\n\
              spec: {{type: OpenAICompatible, endpoint: \"http://{upstream}/v1\"}}\n---\n\
              apiVersion: tokenweir.dev/v1alpha1\nkind: Tenant\nmetadata: {{name: bench, namespace: bench}}\n\
@@ -165,7 +174,7 @@ pub async fn gateway(
         format!("--workers={workers}"),
         "--log-level=error".into(),
     ];
-    let shape = Shape::chat(MODEL, Some(KEY), 256, false);
+    let shape = Shape::chat(MODEL, 256, false, 1).with_key(Some(KEY));
     let began = Instant::now();
     let mut running = Running::start(&programs.gateway, &arguments, cpus)?;
     loop {

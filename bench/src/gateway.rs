@@ -1,16 +1,20 @@
-//! The gateway against the bare proxy, alternating in one run.
+//! The gateway against the bare proxy, alternating in one run, over sizes, connections and kinds of answers.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use crate::error::BenchError;
 use crate::fixture::{self, Configuration, KEY, MODEL, Programs};
-use crate::load::Report;
-use crate::process::{on_cpus, resident_kib};
-use crate::{machine, table};
+use crate::load::{Report, percentile};
+use crate::process::resident_kib;
+use crate::runner::{Scenario, Target, mean, millis};
+use crate::{machine, peers, table};
+
+/// Tokens of an answer in one piece.
+const TOKENS: u64 = 16;
+/// Share of the gateway's own capacity at which latencies are compared in an open loop.
+const OPEN_LOAD: f64 = 0.7;
+/// Connections that carry the open loop, so that one late answer does not hold up the next request.
+const OPEN_CONNECTIONS: usize = 64;
 
 /// How the comparison is made.
 #[derive(Debug, Clone)]
@@ -21,10 +25,10 @@ pub struct Options {
     pub rounds: usize,
     /// Connections, a row each.
     pub connections: Vec<usize>,
-    /// Bytes of a request body.
-    pub size: usize,
-    /// Tokens of an answer, events of a stream.
-    pub tokens: u64,
+    /// Bytes of request bodies, a row each; streams take the first.
+    pub sizes: Vec<usize>,
+    /// Events of a stream.
+    pub chunks: u64,
     /// CPUs of the measured program. Empty: all.
     pub target_cpus: String,
     /// CPUs of simulator and load. Empty: all.
@@ -35,155 +39,183 @@ pub struct Options {
     pub starts: usize,
 }
 
+/// The programs of a comparison, which end with it.
+struct Arena<'a> {
+    programs: &'a Programs,
+    options: &'a Options,
+    bare: Target,
+    ours: Target,
+}
+
+/// What the bare proxy and the gateway did under the same load.
+struct Pair {
+    bare: Report,
+    ours: Report,
+}
+
 /// Measures, and returns the figures as Markdown.
 pub async fn compare(programs: &Programs, options: &Options) -> Result<String, BenchError> {
     let machine = machine::describe();
-    let sim = fixture::sim(programs, &options.other_cpus, options.tokens).await?;
+    let sim = fixture::sim(programs, &options.other_cpus, "").await?;
     let configuration = Configuration::write(sim.address)?;
-    let mut starts = Vec::new();
-    let mut idle = Vec::new();
-    for _ in 0..options.starts.max(1) {
-        let gateway = fixture::gateway(programs, "", options.threads, &configuration).await?;
-        starts.push(u64::try_from(gateway.first_answer.as_micros()).unwrap_or(u64::MAX));
-        idle.push(resident_kib(gateway.server.running.id())?);
-    }
-    starts.sort_unstable();
-    idle.sort_unstable();
+    let (starts, idle) = starts(programs, options, &configuration).await?;
     let proxy = fixture::proxy(programs, &options.target_cpus, options.threads, sim.address).await?;
     let gateway = fixture::gateway(programs, &options.target_cpus, options.threads, &configuration).await?;
-    let bare = Target {
-        address: proxy.address,
-        process: proxy.running.id(),
-        gateway: false,
+    let arena = Arena {
+        programs,
+        options,
+        bare: Target {
+            name: "bare proxy",
+            address: proxy.address,
+            process: proxy.running.id(),
+            model: "sim".into(),
+            key: None,
+            headers: Vec::new(),
+        },
+        ours: Target {
+            name: "gateway",
+            address: gateway.server.address,
+            process: gateway.server.running.id(),
+            model: MODEL.into(),
+            key: Some(KEY.into()),
+            headers: Vec::new(),
+        },
     };
-    let ours = Target {
-        address: gateway.server.address,
-        process: gateway.server.running.id(),
-        gateway: true,
-    };
-    let mut rows = Vec::new();
-    for stream in [false, true] {
-        for connections in &options.connections {
-            let (mut of_bare, mut of_ours) = (Vec::new(), Vec::new());
-            for _ in 0..options.rounds.max(1) {
-                of_bare.push(measure(&programs.bench, options, &bare, *connections, stream)?);
-                of_ours.push(measure(&programs.bench, options, &ours, *connections, stream)?);
-            }
-            rows.extend(compared(stream, *connections, &mean(&of_bare), &mean(&of_ours)));
-        }
-    }
-    let after = resident_kib(ours.process)?;
-    let head = [
-        "request",
-        "connections",
-        "target",
-        "requests/s",
-        "p50 ms",
-        "p99 ms",
-        "CPU ms/request",
-        "throughput ratio",
-        "CPU ratio",
-        "added p50 ms",
-    ];
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "{machine}. {} B requests, answers of {} tokens, {} threads per target; target on CPUs {}, simulator and load on CPUs {}; \
-         {} s a run after 1 s of warm-up, mean of {} alternating runs.\n",
-        options.size,
-        options.tokens,
+        "{machine}. Answers of {TOKENS} tokens, streams of {} events, {} threads per target; target on CPUs {}, simulator and \
+         load on CPUs {}; {} s a run after 1 s of warm-up, mean of {} alternating runs.\n",
+        options.chunks,
         options.threads,
         shown(&options.target_cpus),
         shown(&options.other_cpus),
         options.seconds,
         options.rounds
     );
-    out.push_str(&table::format(&head, &rows));
+    out.push_str(&arena.closed_loop()?);
+    out.push_str(&arena.open_loop()?);
     let _ = writeln!(
         out,
         "\nExec to first answered request: median {:.1} ms, slowest {:.1} ms of {} starts. Resident memory after that request: \
          median {:.1} MiB; after the load above: {:.1} MiB.",
-        millis(crate::load::percentile(&starts, 50)),
-        millis(crate::load::percentile(&starts, 100)),
+        millis(percentile(&starts, 50)),
+        millis(percentile(&starts, 100)),
         starts.len(),
-        mebibytes(crate::load::percentile(&idle, 50)),
-        mebibytes(after),
+        mebibytes(percentile(&idle, 50)),
+        mebibytes(resident_kib(arena.ours.process)?),
     );
+    out.push_str(&peers::compare(programs, options, sim.address, &arena.ours).await?);
     Ok(out)
 }
 
-struct Target {
-    address: SocketAddr,
-    process: u32,
-    gateway: bool,
-}
-
-/// Runs the load generator as a process of its own, on the CPUs that are not the target's.
-fn measure(
-    bench: &Path,
+/// Times to the first answer in microseconds and memory in kibibytes, both sorted.
+async fn starts(
+    programs: &Programs,
     options: &Options,
-    target: &Target,
-    connections: usize,
-    stream: bool,
-) -> Result<Report, BenchError> {
-    let mut command = on_cpus(bench, &options.other_cpus);
-    command
-        .arg("load")
-        .arg(format!("--target={}", target.address))
-        .arg(format!("--connections={connections}"))
-        .arg(format!("--seconds={}", options.seconds))
-        .arg(format!("--size={}", options.size))
-        .arg(format!("--watch={}", target.process))
-        .arg("--json");
-    if stream {
-        command.arg("--stream");
+    configuration: &Configuration,
+) -> Result<(Vec<u64>, Vec<u64>), BenchError> {
+    let mut starts = Vec::new();
+    let mut idle = Vec::new();
+    for _ in 0..options.starts.max(1) {
+        let gateway = fixture::gateway(programs, "", options.threads, configuration).await?;
+        starts.push(u64::try_from(gateway.first_answer.as_micros()).unwrap_or(u64::MAX));
+        idle.push(resident_kib(gateway.server.running.id())?);
     }
-    if target.gateway {
-        command.arg(format!("--model={MODEL}")).env("TOKENWEIR_BENCH_KEY", KEY);
-    }
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| BenchError::Start {
-            program: bench.into(),
-            source,
-        })?;
-    if !output.status.success() {
-        return Err(BenchError::Silent {
-            what: format!("the load on {}", target.address),
-            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        });
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    starts.sort_unstable();
+    idle.sort_unstable();
+    Ok((starts, idle))
 }
 
-/// The mean of several runs, weighing each alike.
-fn mean(runs: &[Report]) -> Report {
-    let count = runs.len().max(1) as u64;
-    let whole = |of: fn(&Report) -> u64| runs.iter().map(of).sum::<u64>() / count;
-    let real = |of: fn(&Report) -> f64| runs.iter().map(of).sum::<f64>() / count as f64;
-    Report {
-        requests: whole(|run| run.requests),
-        seconds: real(|run| run.seconds),
-        per_second: real(|run| run.per_second),
-        p50: whole(|run| run.p50),
-        p99: whole(|run| run.p99),
-        first_p50: whole(|run| run.first_p50),
-        cpu_ms: runs
-            .iter()
-            .map(|run| run.cpu_ms)
-            .sum::<Option<f64>>()
-            .map(|sum| sum / count as f64),
+impl Arena<'_> {
+    fn pair(&self, scenario: &Scenario) -> Result<Pair, BenchError> {
+        let (mut bare, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds.max(1) {
+            bare.push(self.run(&self.bare, scenario)?);
+            ours.push(self.run(&self.ours, scenario)?);
+        }
+        Ok(Pair {
+            bare: mean(&bare),
+            ours: mean(&ours),
+        })
+    }
+
+    fn run(&self, target: &Target, scenario: &Scenario) -> Result<Report, BenchError> {
+        let options = self.options;
+        target.load(&self.programs.bench, &options.other_cpus, options.seconds, scenario)
+    }
+
+    fn closed_loop(&self) -> Result<String, BenchError> {
+        let options = self.options;
+        let mut rows = Vec::new();
+        let sizes = options.sizes.iter().map(|size| (*size, false, TOKENS));
+        let streams = options.sizes.first().map(|size| (*size, true, options.chunks));
+        for (size, stream, tokens) in sizes.chain(streams) {
+            for connections in &options.connections {
+                let scenario = Scenario {
+                    size,
+                    stream,
+                    tokens,
+                    connections: *connections,
+                    rate: None,
+                };
+                rows.extend(rows_of(&scenario, &self.pair(&scenario)?));
+            }
+        }
+        let head = [
+            "request",
+            "body",
+            "connections",
+            "target",
+            "requests/s",
+            "p50 ms",
+            "p99 ms",
+            "CPU ms/request",
+            "throughput ratio",
+            "CPU ratio",
+            "added p50 ms",
+        ];
+        Ok(table::format(&head, &rows))
+    }
+
+    /// Both at the same rate, a share of what the gateway can do.
+    fn open_loop(&self) -> Result<String, BenchError> {
+        let mut scenario = Scenario {
+            size: self.options.sizes.first().copied().unwrap_or(256),
+            stream: false,
+            tokens: TOKENS,
+            connections: OPEN_CONNECTIONS,
+            rate: None,
+        };
+        let capacity = self.run(&self.ours, &scenario)?.per_second;
+        scenario.rate = Some((capacity * OPEN_LOAD).floor());
+        let Pair { bare, ours } = self.pair(&scenario)?;
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "\nOpen loop at {:.0} requests/s, {:.0}% of what the gateway can do ({capacity:.0}/s), over {OPEN_CONNECTIONS} \
+             connections: p50 {:.3} ms against {:.3} ms of the bare proxy, p99 {:.3} ms against {:.3} ms, ratio {:.2}.",
+            scenario.rate.unwrap_or_default(),
+            OPEN_LOAD * 100.0,
+            millis(ours.p50),
+            millis(bare.p50),
+            millis(ours.p99),
+            millis(bare.p99),
+            ours.p99 as f64 / bare.p99.max(1) as f64
+        );
+        Ok(out)
     }
 }
 
-fn compared(stream: bool, connections: usize, bare: &Report, ours: &Report) -> [Vec<String>; 2] {
-    let request = if stream { "stream" } else { "chat" };
+fn rows_of(scenario: &Scenario, pair: &Pair) -> [Vec<String>; 2] {
+    let Pair { bare, ours } = pair;
     let row = |target: &str, report: &Report, ratios: [String; 3]| {
         let mut row = vec![
-            request.to_owned(),
-            connections.to_string(),
+            if scenario.stream { "stream" } else { "chat" }.to_owned(),
+            body(scenario.size),
+            scenario.connections.to_string(),
             target.to_owned(),
             format!("{:.0}", report.per_second),
             format!("{:.3}", millis(report.p50)),
@@ -208,12 +240,16 @@ fn compared(stream: bool, connections: usize, bare: &Report, ours: &Report) -> [
     ]
 }
 
-fn shown(cpus: &str) -> &str {
-    if cpus.is_empty() { "all" } else { cpus }
+fn body(size: usize) -> String {
+    if size >= 1024 && size.is_multiple_of(1024) {
+        format!("{} KiB", size / 1024)
+    } else {
+        format!("{size} B")
+    }
 }
 
-fn millis(micros: u64) -> f64 {
-    Duration::from_micros(micros).as_secs_f64() * 1000.0
+fn shown(cpus: &str) -> &str {
+    if cpus.is_empty() { "all" } else { cpus }
 }
 
 fn mebibytes(kibibytes: u64) -> f64 {
@@ -233,14 +269,33 @@ mod tests {
             cpu_ms: Some(cpu),
             ..Report::default()
         };
-        let bare = mean(&[report(900.0, 90, 0.02), report(1100.0, 110, 0.02)]);
-        let [first, second] = compared(true, 16, &bare, &report(700.0, 150, 0.03));
+        let scenario = Scenario {
+            size: 8192,
+            stream: true,
+            tokens: 100,
+            connections: 16,
+            rate: None,
+        };
+        let pair = Pair {
+            bare: report(1000.0, 100, 0.02),
+            ours: report(700.0, 150, 0.03),
+        };
+        let [first, second] = rows_of(&scenario, &pair);
         assert_eq!(
-            first[..7],
-            ["stream", "16", "bare proxy", "1000", "0.100", "0.200", "0.0200"]
+            first[..8],
+            [
+                "stream",
+                "8 KiB",
+                "16",
+                "bare proxy",
+                "1000",
+                "0.100",
+                "0.200",
+                "0.0200"
+            ]
         );
         assert_eq!(
-            second[2..],
+            second[3..],
             ["gateway", "700", "0.150", "0.300", "0.0300", "0.70", "1.50", "0.050"]
         );
     }

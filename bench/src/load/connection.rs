@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Request};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -19,15 +19,19 @@ pub struct Shape {
     path: &'static str,
     body: Bytes,
     stream: bool,
-    authorization: Option<HeaderValue>,
+    headers: HeaderMap,
 }
 
 impl Shape {
-    /// A chat completion whose body has `size` bytes, as nearly as its fields allow.
-    pub fn chat(model: &str, key: Option<&str>, size: usize, stream: bool) -> Self {
+    /// A chat completion whose body has `size` bytes, as nearly as its fields allow, and whose answer has `tokens` tokens:
+    /// the simulator keeps to `max_tokens` exactly when it is told to ignore the end, as vLLM does.
+    pub fn chat(model: &str, size: usize, stream: bool, tokens: u64) -> Self {
         let body = |text: &str| {
-            serde_json::json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]})
-                .to_string()
+            serde_json::json!({
+                "model": model, "stream": stream, "max_tokens": tokens, "ignore_eos": true,
+                "messages": [{"role": "user", "content": text}],
+            })
+            .to_string()
         };
         let filler = size.saturating_sub(body("").len());
         let text: String = "tell me about rivers and weirs ".chars().cycle().take(filler).collect();
@@ -35,8 +39,26 @@ impl Shape {
             path: "/v1/chat/completions",
             body: body(&text).into(),
             stream,
-            authorization: key.and_then(|key| HeaderValue::from_str(&format!("Bearer {key}")).ok()),
+            headers: HeaderMap::new(),
         }
+    }
+
+    /// The same with an API key.
+    #[must_use]
+    pub fn with_key(self, key: Option<&str>) -> Self {
+        match key {
+            Some(key) => self.with_header("authorization", &format!("Bearer {key}")),
+            None => self,
+        }
+    }
+
+    /// The same with a header. One that is not a header is left out; the server will say what it lacks.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            self.headers.insert(name, value);
+        }
+        self
     }
 
     /// Bytes of the body.
@@ -95,14 +117,13 @@ impl Connection {
         };
         self.sender.ready().await.map_err(|error| failed(error.to_string()))?;
         let mut request = Request::post(shape.path)
-            .header(HOST, self.host.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = &shape.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
-        }
-        let request = request
             .body(Full::new(shape.body.clone()))
             .map_err(std::io::Error::other)?;
+        *request.headers_mut() = shape.headers.clone();
+        request.headers_mut().insert(HOST, self.host.clone());
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let response = self
             .sender
             .send_request(request)

@@ -1,6 +1,9 @@
-//! A closed-loop load generator: each connection sends its next request when it has the whole answer of the last one.
+//! A load generator. In a closed loop each connection sends its next request when it has the whole answer of the last
+//! one. In an open loop requests come at a rate, whatever the answers do, and each is timed from the moment at which it
+//! should have been sent: a server that stalls is charged for all who waited.
 
 mod connection;
+mod pace;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::BenchError;
 use crate::process;
 pub use connection::{Connection, Shape};
+use pace::Pace;
 
 /// What to do, and for how long.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Plan {
     pub duration: Duration,
     /// The process whose CPU time is measured.
     pub watch: Option<u32>,
+    /// Requests a second, whatever the answers do; `None`: a closed loop.
+    pub rate: Option<f64>,
 }
 
 /// What was measured. Latencies are microseconds.
@@ -60,16 +66,21 @@ pub async fn run(plan: &Plan) -> Result<Report, BenchError> {
     let mut tasks = Vec::new();
     let from = Instant::now() + plan.warm_up;
     let to = from + plan.duration;
+    let pace = plan.rate.map(|rate| Pace::start(rate, to));
     for _ in 0..plan.connections.max(1) {
         let mut connection = Connection::open(plan.target).await?;
         let shape = plan.shape.clone();
+        let pace = pace.clone();
         tasks.push(tokio::spawn(async move {
             let mut times = Times::default();
             loop {
-                let sent = Instant::now();
-                if sent >= to {
+                let due = match &pace {
+                    None => Some(Instant::now()).filter(|now| *now < to),
+                    Some(pace) => pace.next().await,
+                };
+                let Some(sent) = due else {
                     return Ok::<Times, BenchError>(times);
-                }
+                };
                 let answer = connection.request(&shape).await?;
                 // What ends in the window counts, as CPU time in the window does.
                 if (from..=to).contains(&answer.done) {
@@ -152,12 +163,30 @@ mod tests {
     fn plan(target: SocketAddr, stream: bool) -> Plan {
         Plan {
             target,
-            shape: Shape::chat("m", None, 256, stream),
+            shape: Shape::chat("m", 256, stream, 4),
             connections: 3,
             warm_up: Duration::from_millis(50),
             duration: Duration::from_millis(200),
             watch: Some(std::process::id()),
+            rate: None,
         }
+    }
+
+    #[tokio::test]
+    async fn an_open_loop_keeps_its_rate_and_charges_a_slow_server_for_those_who_wait() {
+        let mut config = SimConfig::default();
+        config.behaviour.latency = "fixed;first=20;token=0".parse().unwrap();
+        let sim = Sim::start(config).unwrap();
+        let mut plan = plan(sim.addr(), false);
+        plan.duration = Duration::from_millis(500);
+        plan.connections = 40;
+        plan.rate = Some(400.0);
+        let keeps_up = run(&plan).await.unwrap();
+        assert!((300.0..=500.0).contains(&keeps_up.per_second), "{keeps_up:?}");
+        // 3 connections of 20 ms each carry 150 a second: the rest waits, longer and longer.
+        plan.connections = 3;
+        let behind = run(&plan).await.unwrap();
+        assert!(behind.p50 > 2 * keeps_up.p50 && behind.per_second < 200.0, "{behind:?}");
     }
 
     #[tokio::test]
@@ -193,7 +222,7 @@ mod tests {
         std::thread::spawn(move || crate::proxy::run(listen, upstream, 1));
         process::wait_for_port(listen, Duration::from_secs(10)).await.unwrap();
         for stream in [false, true] {
-            let shape = Shape::chat("m", None, 256, stream);
+            let shape = Shape::chat("m", 256, stream, 4);
             let through = Connection::open(listen).await.unwrap().request(&shape).await.unwrap();
             let direct = Connection::open(upstream).await.unwrap().request(&shape).await.unwrap();
             assert_eq!(through.bytes, direct.bytes);
