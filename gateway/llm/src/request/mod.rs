@@ -75,13 +75,13 @@ pub enum RequestError {
         /// The field, dotted when nested.
         field: &'static str,
     },
-    /// A field inside the conversation is not what the dialect allows.
-    #[error("invalid '{field}': {problem}")]
-    Invalid {
-        /// The field with its place: `messages[2].content[0].type`.
-        field: Box<str>,
-        /// What is wrong with it; never quotes the request.
-        problem: &'static str,
+    /// A value deep in the request is not what its dialect has there.
+    #[error("invalid value for '{at}': expected {expected}")]
+    Malformed {
+        /// Where it stands: `messages[2].content[0].source`.
+        at: Box<str>,
+        /// What it must be.
+        expected: &'static str,
     },
 }
 
@@ -91,7 +91,7 @@ impl RequestError {
         match self {
             Self::NotJson { .. } | Self::NotAnObject => None,
             Self::Missing { field } | Self::WrongType { field, .. } | Self::Duplicate { field } => Some(field),
-            Self::Invalid { field, .. } => Some(field),
+            Self::Malformed { at, .. } => Some(at),
         }
     }
 }
