@@ -4,6 +4,14 @@
 //! in the terms of [`conversation`](crate::conversation). A pair of the same dialect on both sides has no translation:
 //! its bytes are passed on.
 
+mod media;
+
+pub mod converse;
+pub mod gemini;
+
+pub use converse::Converse;
+pub use gemini::Gemini;
+
 use crate::conversation::{Answer, Event, Report, Request};
 use crate::{ErrorKind, RequestError};
 

@@ -6,8 +6,11 @@
     reason = "helpers of tests fail as tests do; the lint's own exception covers test functions alone"
 )]
 
+mod converse;
 mod errors;
+mod gemini;
 mod inspectors;
 mod requests;
 mod responses;
 mod streams;
+mod wires;

@@ -1,0 +1,89 @@
+//! What several wires need to know of media and of arguments.
+
+use serde_json::value::RawValue;
+
+/// Media types by the extension of a file's name.
+const TYPES: &[(&str, &str)] = &[
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+    ("heic", "image/heic"),
+    ("heif", "image/heif"),
+    ("pdf", "application/pdf"),
+    ("csv", "text/csv"),
+    ("txt", "text/plain"),
+    ("md", "text/markdown"),
+    ("html", "text/html"),
+    ("doc", "application/msword"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    ("xls", "application/vnd.ms-excel"),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    ("wav", "audio/wav"),
+    ("mp3", "audio/mpeg"),
+    ("flac", "audio/flac"),
+    ("ogg", "audio/ogg"),
+    ("aac", "audio/aac"),
+    ("m4a", "audio/m4a"),
+    ("mp4", "video/mp4"),
+    ("webm", "video/webm"),
+];
+
+/// The media type that the path of a URL tells by its extension.
+pub(super) fn type_of_path(url: &str) -> Option<&'static str> {
+    let path = url.split(['?', '#']).next()?;
+    let (_, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
+    TYPES
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(extension))
+        .map(|(_, media_type)| *media_type)
+}
+
+/// The extension that stands for a media type, without its parameters.
+pub(super) fn extension_of_type(media_type: &str) -> Option<&'static str> {
+    let plain = media_type.split(';').next()?.trim();
+    TYPES
+        .iter()
+        .find(|(_, known)| known.eq_ignore_ascii_case(plain))
+        .map(|(extension, _)| *extension)
+}
+
+/// The arguments of a call as a JSON object; `None` if a model wrote something else.
+pub(super) fn arguments(text: &str) -> Option<&RawValue> {
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    raw.get().starts_with('{').then_some(raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_its_type_by_its_extension_alone() {
+        assert_eq!(type_of_path("https://h/a/B.JPG?x=y.png"), Some("image/jpeg"));
+        assert_eq!(type_of_path("gs://bucket/report.pdf"), Some("application/pdf"));
+        assert_eq!(type_of_path("https://h.png/"), None);
+        assert_eq!(type_of_path("https://h/v1beta/files/abc-123"), None);
+        assert_eq!(extension_of_type("image/jpeg; q=1"), Some("jpg"));
+        assert_eq!(extension_of_type("image/tiff"), None);
+    }
+
+    #[test]
+    fn arguments_are_an_object_or_nothing() {
+        assert_eq!(arguments("").map(RawValue::get), Some("{}"));
+        assert_eq!(arguments(" {\"a\":1} ").map(RawValue::get), Some("{\"a\":1}"));
+        for wrong in ["[1]", "\"x\"", "{", "null", "{}{}"] {
+            assert!(arguments(wrong).is_none(), "{wrong}");
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(arguments(&deep).is_some());
+    }
+}
