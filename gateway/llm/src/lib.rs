@@ -1,4 +1,6 @@
-//! What a gateway must understand of the OpenAI wire, and no more.
+//! What a gateway must understand of the wires that model providers and their clients speak.
+//!
+//! Where client and provider speak the same, bytes pass and only a few fields are looked at:
 //!
 //! - [`request`] reads the few fields of a request that a gateway acts on, and changes two of them by splicing bytes;
 //!   all else reaches the provider as the client wrote it.
@@ -6,6 +8,11 @@
 //! - [`response`] reads usage and the facts of a stream chunk beside the bytes that pass by.
 //! - [`error`] writes OpenAI error objects, as a body or as a stream event.
 //! - [`tokens`] estimates how many tokens a text has.
+//!
+//! Where they do not, a request is read into a [`conversation`] and written from it, and so is its answer:
+//!
+//! - [`dialect`] has what each side of each dialect can do.
+//! - [`translate`] joins a client's dialect with a provider's.
 //!
 //! Nothing here does I/O, reads a clock or panics on foreign bytes. Every parser is linear in its input and none
 //! recurses into it, so a deeply nested body costs no stack.
@@ -17,6 +24,7 @@ pub mod request;
 pub mod response;
 pub mod sse;
 pub mod tokens;
+pub mod translate;
 
 pub use error::{ErrorKind, OpenAiError};
 pub use request::{Edits, Operation, Peek, RequestError};

@@ -4,13 +4,18 @@
 //! in the terms of [`conversation`](crate::conversation). A pair of the same dialect on both sides has no translation:
 //! its bytes are passed on.
 
+pub(crate) mod json;
 mod media;
 
 pub mod converse;
 pub mod gemini;
+pub mod openai_chat;
+pub mod openai_completions;
 
 pub use converse::Converse;
 pub use gemini::Gemini;
+pub use openai_chat::ChatCompletions;
+pub use openai_completions::Completions;
 
 use crate::conversation::{Answer, Event, Report, Request};
 use crate::{ErrorKind, RequestError};

@@ -10,6 +10,7 @@ mod converse;
 mod errors;
 mod gemini;
 mod inspectors;
+mod openai;
 mod requests;
 mod responses;
 mod streams;

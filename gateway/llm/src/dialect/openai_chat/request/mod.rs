@@ -1,0 +1,12 @@
+//! Requests: read from clients, written for providers.
+
+mod media;
+mod read;
+mod read_messages;
+mod read_options;
+mod turns;
+mod write;
+
+pub(super) use read::read;
+pub(crate) use read::read_common;
+pub(super) use write::write;

@@ -1,0 +1,3 @@
+//! OpenAI's dialects: Chat Completions on both sides, Completions as a client.
+
+mod completions;
