@@ -4,6 +4,7 @@ mod attempt;
 mod balance;
 mod budget;
 mod connect;
+pub mod credential;
 mod failure;
 mod forward;
 mod place;
