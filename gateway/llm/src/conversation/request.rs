@@ -38,6 +38,9 @@ pub struct Request {
     pub user: Option<Named<String>>,
     /// What only the client's dialect knows, by field. Never holds a field that has a place above.
     pub extras: Vec<Extra>,
+    /// What only the answer in the client's own dialect shows again, by field: labels of the client's, and hints that
+    /// change no answer. No target is asked for it.
+    pub echo: Vec<Extra>,
 }
 
 /// A value with the field in which the client gave it, so that an error can name it.

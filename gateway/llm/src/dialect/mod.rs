@@ -11,11 +11,13 @@ pub mod converse;
 pub mod gemini;
 pub mod openai_chat;
 pub mod openai_completions;
+pub mod openai_responses;
 
 pub use converse::Converse;
 pub use gemini::Gemini;
 pub use openai_chat::ChatCompletions;
 pub use openai_completions::Completions;
+pub use openai_responses::Responses;
 
 use crate::conversation::{Answer, Event, Report, Request};
 use crate::{ErrorKind, RequestError};

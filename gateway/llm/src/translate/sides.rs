@@ -4,7 +4,7 @@ use crate::RequestError;
 use crate::conversation::{Answer, Report, Request};
 use crate::dialect::{
     AnswerError, ChatCompletions, Client, ClientDialect, Completions, Context, Converse, Gemini, ProviderError,
-    ProviderWire, StreamReader, StreamWriter, Target, Wire,
+    ProviderWire, Responses, StreamReader, StreamWriter, Target, Wire,
 };
 
 /// The functions of a client's dialect.
@@ -22,7 +22,8 @@ impl ClientSide {
         Some(match client {
             Client::ChatCompletions => Self::from::<ChatCompletions>(),
             Client::Completions => Self::from::<Completions>(),
-            Client::Responses | Client::Messages => return None,
+            Client::Responses => Self::from::<Responses>(),
+            Client::Messages => return None,
         })
     }
 

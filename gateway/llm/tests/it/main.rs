@@ -11,6 +11,7 @@ mod errors;
 mod gemini;
 mod inspectors;
 mod openai;
+mod openai_responses;
 mod requests;
 mod responses;
 mod streams;

@@ -47,7 +47,7 @@ use crate::conversation::{Answer, Report, Request};
 
 pub(crate) use answer::{UsageField, WireUsage, model as model_of};
 pub(crate) use error::{write as write_error, write_stream as write_stream_error};
-pub(crate) use request::read_common;
+pub(crate) use request::{audio, read_common, source_of_file, source_of_url};
 
 /// OpenAI Chat Completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::conversation::{Media, Named, PartKind, Source};
 
 /// `https://…`, or a `data:` address, whose bytes are here.
-pub(super) fn source_of_url(url: String) -> Source {
+pub(crate) fn source_of_url(url: String) -> Source {
     match inline(&url) {
         Some(media) => Source::Inline(media),
         None => Source::Url(url),
@@ -15,7 +15,7 @@ pub(super) fn source_of_url(url: String) -> Source {
 }
 
 /// A file's bytes: a `data:` address, or base64 alone, which the API documents for PDF.
-pub(super) fn source_of_file(data: String) -> Source {
+pub(crate) fn source_of_file(data: String) -> Source {
     Source::Inline(inline(&data).unwrap_or_else(|| Media {
         media_type: "application/pdf".to_owned(),
         base64: data,
@@ -35,7 +35,7 @@ fn inline(url: &str) -> Option<Media> {
 }
 
 /// Sound in a format as the API names it.
-pub(super) fn audio(format: &str, base64: String) -> Media {
+pub(crate) fn audio(format: &str, base64: String) -> Media {
     let media_type = match format {
         "mp3" => "audio/mpeg".to_owned(),
         other => format!("audio/{other}"),

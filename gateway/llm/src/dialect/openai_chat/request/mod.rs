@@ -7,6 +7,7 @@ mod read_options;
 mod turns;
 mod write;
 
+pub(crate) use media::{audio, source_of_file, source_of_url};
 pub(super) use read::read;
 pub(crate) use read::read_common;
 pub(super) use write::write;
