@@ -128,7 +128,7 @@ fn parallel_calls_and_their_results_stand_in_one_content_each_with_names_and_sig
                         text: "Two calls.".to_owned(),
                         signature: None,
                     },
-                    call("a", "get_weather", r#"{"city":"Paris"}"#, Some("gemini:c2ln")),
+                    call("a", "get_weather", r#"{"city":"Paris"}"#, Some("c2ln")),
                     call("b", "get_weather", r#"{"city": "Rome"}"#, None),
                 ],
             ),

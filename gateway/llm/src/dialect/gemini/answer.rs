@@ -66,18 +66,18 @@ fn choice(candidate: &Candidate<'_>, response_id: Option<&str>) -> Result<Choice
 
 /// Adds a part; text joins the text before it, since Gemini cuts where it likes.
 fn add(parts: &mut Vec<Part>, part: &WirePart<'_>, choice: u32, calls: &mut u32, response_id: Option<&str>) {
-    let marked = part.thought_signature.as_deref().map(signature::mark);
     if let Some(call) = &part.function_call {
         *calls += 1;
         let kind = PartKind::ToolCall(ToolCall {
             id: call_id(call.id.as_deref(), response_id, choice, *calls),
             name: call.name.clone(),
             arguments: call.args.map_or_else(String::new, |args| args.get().to_owned()),
-            signature: marked,
+            signature: part.thought_signature.clone(),
         });
         parts.push(Part::new(kind, ""));
         return;
     }
+    let marked = part.thought_signature.as_deref().map(signature::mark);
     if let Some(data) = &part.inline_data {
         parts.push(Part::new(inline(&data.mime_type, &data.data), ""));
     }

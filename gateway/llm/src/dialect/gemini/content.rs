@@ -190,7 +190,7 @@ impl<'a> Walk<'a, '_> {
                 name: &call.name,
                 args,
             }),
-            thought_signature: call.signature.as_deref().and_then(signature::own),
+            thought_signature: call.signature.as_deref(),
             ..WirePart::default()
         })
     }

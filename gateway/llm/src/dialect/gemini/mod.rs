@@ -10,7 +10,7 @@
 //! | schemas | `parametersJsonSchema` and `responseJsonSchema`, as they were written |
 //! | `strict` tools | mode `VALIDATED`, unless a call is demanded, which is validated anyway |
 //! | degrees of reasoning | `thinkingLevel` from Gemini 3 on, before it the budgets that Google names for them |
-//! | signatures | `thoughtSignature`; in the shared terms they carry a mark, see [`signature`] |
+//! | signatures | `thoughtSignature`; in the shared terms those of thoughts carry a mark, see [`signature`] |
 //! | a signature on text | a thought without text behind it, and an empty text with the signature on the way back |
 //! | cache marks | nothing: Gemini caches long prefixes without being asked |
 //! | names of documents | nothing: they are labels for people |

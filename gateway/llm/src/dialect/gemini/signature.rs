@@ -2,9 +2,10 @@
 //!
 //! A conversation may move from one provider to another, and a signature that another one gave is refused with an error.
 //! So the reader marks those of Gemini, and writers leave out what is not theirs: to any other provider a signed thought is
-//! of no use.
+//! of no use. Signatures of calls go as they are, since nobody else gives any, and clients of Google's own endpoint for
+//! Chat Completions have them without a mark.
 
-/// Stands before each signature that Gemini gave, in the shared terms and thereby at clients.
+/// Stands before each signature of a thought that Gemini gave, in the shared terms and thereby at clients.
 const MARK: &str = "gemini:";
 
 /// Google's own value for a call that another model made, which has no signature. Gemini 3 refuses calls without one.

@@ -186,11 +186,11 @@ impl Choice {
         logprobs: &mut Option<Json>,
         events: &mut Vec<Event>,
     ) {
-        let marked = part.thought_signature.as_deref().map(signature::mark);
         if let Some(call) = &part.function_call {
-            self.call(choice, call, marked, response, events);
+            self.call(choice, call, part.thought_signature.clone(), response, events);
             return;
         }
+        let marked = part.thought_signature.as_deref().map(signature::mark);
         let text = part.text.as_deref().unwrap_or_default();
         if !text.is_empty() {
             let kind = if part.thought { Open::Thinking } else { Open::Text };
