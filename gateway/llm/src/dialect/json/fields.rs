@@ -159,7 +159,11 @@ impl<'a> Fields<'a> {
     pub(crate) fn number(&mut self, key: &str) -> Result<Option<f64>, RequestError> {
         match self.take(key)? {
             None => Ok(None),
-            Some(raw) => (serde_json::from_str(raw.get()).map(Some)).map_err(|_| self.wrong(key, "a number")),
+            // The parser of `serde_json` is off by one in the last place of some, which a client could see.
+            Some(raw) => (raw.get().parse().ok())
+                .filter(|number: &f64| number.is_finite())
+                .map(Some)
+                .ok_or_else(|| self.wrong(key, "a number")),
         }
     }
 

@@ -112,6 +112,11 @@ pub(super) fn arguments(function: &View<'_>) -> Option<String> {
         .or_else(|| raw.get().starts_with('{').then(|| raw.get().to_owned()))
 }
 
+/// Arguments as clients parse them: none are an empty object.
+pub(super) const fn or_none(arguments: &str) -> &str {
+    if arguments.is_empty() { "{}" } else { arguments }
+}
+
 /// Reads `annotations`; those of another kind than `url_citation` are unknown to everybody.
 pub(crate) fn citations(annotations: &[&RawValue]) -> Vec<Citation> {
     (annotations.iter())
@@ -377,7 +382,7 @@ fn write_choice((index, choice): (usize, &Choice)) -> WireChoice<'_> {
                 r#type: "function",
                 function: WireFunction {
                     name: &call.name,
-                    arguments: &call.arguments,
+                    arguments: or_none(&call.arguments),
                 },
                 extra_content: call.signature.as_deref().map(CallExtra::new),
             }),

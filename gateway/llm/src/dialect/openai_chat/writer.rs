@@ -30,8 +30,8 @@ pub(super) struct Writer {
 /// How far one of the answers has come.
 #[derive(Default)]
 struct Choice {
-    /// The place of each part that is a call among the calls.
-    calls: BTreeMap<u32, u32>,
+    /// The parts that are calls.
+    calls: BTreeMap<u32, Call>,
     /// Thoughts with a proof so far.
     blocks: u32,
     /// The thought that is told now; `None` when it is too long to be signed.
@@ -41,6 +41,14 @@ struct Choice {
     before: u64,
     citations: u32,
     refused: bool,
+}
+
+/// A call that is told.
+struct Call {
+    /// Its place among the calls.
+    place: u32,
+    /// Whether it has arguments.
+    argued: bool,
 }
 
 #[derive(Serialize)]
@@ -178,7 +186,7 @@ impl Writer {
             },
             PartStart::ToolCall { id, name, signature } => {
                 let place = u32::try_from(state.calls.len()).unwrap_or(u32::MAX);
-                state.calls.insert(part, place);
+                state.calls.insert(part, Call { place, argued: false });
                 Delta {
                     tool_calls: Some([WireCall {
                         index: place,
@@ -267,13 +275,16 @@ impl Writer {
         self.delta(index, delta, out);
     }
 
-    fn arguments(&self, index: u32, part: u32, json: &str, out: &mut Vec<u8>) {
-        let Some(place) = self.choices.get(&index).and_then(|state| state.calls.get(&part)) else {
+    fn arguments(&mut self, index: u32, part: u32, json: &str, out: &mut Vec<u8>) {
+        let state = self.choices.get_mut(&index);
+        let Some(call) = state.and_then(|state| state.calls.get_mut(&part)) else {
             return;
         };
+        call.argued |= !json.is_empty();
+        let place = call.place;
         let delta = Delta {
             tool_calls: Some([WireCall {
-                index: *place,
+                index: place,
                 id: None,
                 r#type: None,
                 function: WireFunction {
@@ -285,6 +296,14 @@ impl Writer {
             ..Delta::default()
         };
         self.delta(index, delta, out);
+    }
+
+    /// A call without arguments has an empty object of them, which clients can parse.
+    fn part_end(&mut self, index: u32, part: u32, out: &mut Vec<u8>) {
+        let state = self.choices.get(&index);
+        if state.is_some_and(|state| state.calls.get(&part).is_some_and(|call| !call.argued)) {
+            self.arguments(index, part, answer::or_none(""), out);
+        }
     }
 
     fn end(&self, out: &mut Vec<u8>) {
@@ -329,7 +348,7 @@ impl StreamWriter for Writer {
             }
             Event::Arguments { choice, part, json } => self.arguments(*choice, *part, json, out),
             Event::Citation { choice, citation, .. } => self.citation(*choice, citation, out),
-            Event::PartEnd { .. } => {}
+            Event::PartEnd { choice, part } => self.part_end(*choice, *part, out),
             Event::Finish { choice, finish } => {
                 self.begin(*choice, out);
                 let refused = self.choices.get(choice).is_some_and(|state| state.refused);

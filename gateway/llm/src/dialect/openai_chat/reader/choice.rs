@@ -1,7 +1,7 @@
 //! The parts of one of the answers, as its deltas come.
 
 use super::calls::{Calls, TooMany};
-use crate::conversation::{Event, Json, PartKind, PartStart};
+use crate::conversation::{Citation, Event, Json, PartKind, PartStart};
 use crate::dialect::json::View;
 use crate::dialect::openai_chat::{answer, thoughts};
 
@@ -28,6 +28,8 @@ struct Open {
     part: u32,
     /// A thought that has come in clear. A signed block that follows then repeats its text.
     in_clear: bool,
+    /// Characters of text before it.
+    before: u64,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(super) struct Choice {
     calls: Calls,
     /// What was said while a call was not complete. It waits, as parts of text must not lie within those of calls.
     held: Vec<Said>,
+    /// Characters of text so far.
+    characters: u64,
     refused: bool,
     finished: bool,
 }
@@ -52,6 +56,7 @@ impl Choice {
             open: None,
             calls: Calls::default(),
             held: Vec::new(),
+            characters: 0,
             refused: false,
             finished: false,
         }
@@ -98,7 +103,7 @@ impl Choice {
             events.extend(citations.into_iter().map(|citation| Event::Citation {
                 choice: self.index,
                 part: open.part,
-                citation,
+                citation: within(citation, open.before),
             }));
         }
         for call in delta.views("tool_calls") {
@@ -192,6 +197,9 @@ impl Choice {
             return;
         }
         let (choice, part) = (self.index, self.opened(kind, events));
+        if kind == Kind::Text {
+            self.characters += text.chars().count() as u64;
+        }
         events.push(match kind {
             Kind::Text => Event::Text {
                 choice,
@@ -227,6 +235,7 @@ impl Choice {
             kind,
             part,
             in_clear: false,
+            before: self.characters,
         });
         events.push(Event::PartStart {
             choice: self.index,
@@ -274,5 +283,23 @@ impl Choice {
             finish: answer::finish(reason, met, !self.calls.is_empty(), self.refused),
         });
         self.finished = true;
+    }
+}
+
+/// A source whose range counts from the beginning of all text, as one that counts from the beginning of its part.
+fn within(citation: Citation, before: u64) -> Citation {
+    match citation {
+        Citation::Url {
+            url,
+            title,
+            range: Some((from, to)),
+            cited_text,
+        } => Citation::Url {
+            url,
+            title,
+            range: Some((from.saturating_sub(before), to.saturating_sub(before))),
+            cited_text,
+        },
+        other => other,
     }
 }

@@ -12,6 +12,7 @@ use super::media::{self, WirePart};
 use super::write::instructor;
 use crate::conversation::{Message, Part, PartKind, Report, Role, ToolCall, ToolResult};
 use crate::dialect::ChatFlavor;
+use crate::dialect::openai_chat::answer::or_none;
 use crate::dialect::openai_chat::thoughts::CallExtra;
 
 #[derive(Debug, Serialize)]
@@ -176,11 +177,7 @@ fn write_call(call: &ToolCall, compatible: bool) -> WireCall<'_> {
         r#type: "function",
         function: WireCalled {
             name: &call.name,
-            arguments: if call.arguments.is_empty() {
-                "{}"
-            } else {
-                &call.arguments
-            },
+            arguments: or_none(&call.arguments),
         },
         extra_content: signature.map(CallExtra::new),
     }

@@ -14,13 +14,24 @@ use crate::dialect::{ChatFlavor, Target};
 const MOST_STOPS: usize = 4;
 
 /// Extras of other client dialects that mean the same here: their field and ours.
-const SHARED_EXTRAS: [(&str, &str); 6] = [
+const SHARED_EXTRAS: [(&str, &str); 7] = [
     ("logit_bias", "logit_bias"),
     ("prompt_cache_key", "prompt_cache_key"),
     ("prompt_cache_retention", "prompt_cache_retention"),
     ("safety_identifier", "safety_identifier"),
+    ("service_tier", "service_tier"),
     ("text.verbosity", "verbosity"),
     ("verbosity", "verbosity"),
+];
+
+/// OpenAI's tiers. Anthropic has a field of the same name with other values.
+const TIERS: [&str; 6] = [
+    r#""auto""#,
+    r#""default""#,
+    r#""flex""#,
+    r#""scale""#,
+    r#""priority""#,
+    r#""fast""#,
 ];
 
 #[derive(Serialize)]
@@ -159,7 +170,7 @@ pub(in crate::dialect::openai_chat) fn write(request: &Request, target: &Target<
         stream: request.stream.then_some(true),
         // Asked for whatever the client wants: tokens are counted by it.
         stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
-        extras: extras(request, report),
+        extras: extras(request, compatible, report),
     };
     encode(&wire)
 }
@@ -236,12 +247,16 @@ const fn effort(reasoning: Reasoning) -> Option<&'static str> {
     })
 }
 
-fn extras<'a>(request: &'a Request, report: &mut Report) -> BTreeMap<&'static str, &'a RawValue> {
+fn extras<'a>(request: &'a Request, compatible: bool, report: &mut Report) -> BTreeMap<&'static str, &'a RawValue> {
     let mut shared = BTreeMap::new();
     for extra in &request.extras {
-        match SHARED_EXTRAS.iter().find(|(field, _)| *field == &*extra.field) {
-            Some((_, ours)) => {
-                shared.insert(*ours, &*extra.value);
+        let ours = SHARED_EXTRAS.iter().find(|(field, _)| *field == &*extra.field);
+        match ours.map(|(_, ours)| *ours) {
+            Some("service_tier") if compatible || !TIERS.contains(&extra.value.get()) => {
+                report.add(extra.field.clone());
+            }
+            Some(ours) => {
+                shared.insert(ours, &*extra.value);
             }
             None => report.add(extra.field.clone()),
         }
