@@ -92,6 +92,45 @@ fn an_answer_of_a_chat_is_a_response() {
     insta::assert_json_snapshot!(written["output"]);
 }
 
+/// What a wire writes when a client goes on after an answer.
+fn next_turn(wire: Wire, answer: &str) -> Value {
+    let translation = Translation::new(Client::Responses, wire).unwrap();
+    let (body, _) = translation.answer(answer.as_bytes(), &context(REQUEST)).unwrap();
+    let mut input = vec![serde_json::json!({"role": "user", "content": "Weather?"})];
+    input.extend(json(&body)["output"].as_array().cloned().unwrap());
+    let calls: Vec<Value> = (input.iter())
+        .filter(|item| item["type"] == "function_call")
+        .map(|call| serde_json::json!({"type": "function_call_output", "call_id": call["call_id"], "output": "rain"}))
+        .collect();
+    input.extend(calls);
+    let request = serde_json::json!({"model": "m", "input": input}).to_string();
+    json(&translation.request(&read(&request), &TARGET, false).unwrap())
+}
+
+#[test]
+fn the_proof_behind_a_call_comes_back_to_gemini() {
+    let next = next_turn(
+        Wire::Gemini,
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hm.","thought":true},
+        {"functionCall":{"id":"fc1","name":"weather","args":{"city":"Paris"}},"thoughtSignature":"Y2FsbA=="},
+        {"functionCall":{"id":"fc2","name":"weather","args":{"city":"Rome"}}}]},"finishReason":"STOP"}]}"#,
+    );
+    insta::assert_json_snapshot!(next["contents"]);
+}
+
+#[test]
+fn signed_and_redacted_thoughts_come_back_to_bedrock() {
+    let next = next_turn(
+        Wire::Converse,
+        r#"{"output":{"message":{"role":"assistant","content":[
+        {"reasoningContent":{"reasoningText":{"text":"Hm.","signature":"c2ln"}}},
+        {"reasoningContent":{"redactedContent":"EmwK"}},{"text":"I look."},
+        {"toolUse":{"toolUseId":"t1","name":"weather","input":{"city":"Paris"}}}]}},
+        "stopReason":"tool_use","usage":{"inputTokens":1,"outputTokens":2,"totalTokens":3}}"#,
+    );
+    insta::assert_json_snapshot!(next["messages"]);
+}
+
 #[test]
 fn a_stream_of_a_chat_is_one_of_a_response() {
     let told = streamed(&[STREAM.as_bytes()]);
