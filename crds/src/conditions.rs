@@ -16,6 +16,8 @@ pub enum ConditionType {
     Programmed,
     /// The object does its work now.
     Ready,
+    /// Requests that are sent there are answered.
+    Healthy,
 }
 
 impl ConditionType {
@@ -26,6 +28,7 @@ impl ConditionType {
             Self::ResolvedRefs => "ResolvedRefs",
             Self::Programmed => "Programmed",
             Self::Ready => "Ready",
+            Self::Healthy => "Healthy",
         }
     }
 }
@@ -140,6 +143,14 @@ reasons! {
     ScalingInactive,
     /// The API server refused an object that the operator owns.
     ApplyFailed,
+    /// The gateway pods have nothing against sending requests there.
+    Healthy,
+    /// A part of what answers is out, or some of the gateway pods send nothing there; the rest answers.
+    Degraded,
+    /// No gateway pod sends requests there while there is anything else.
+    Unhealthy,
+    /// No gateway pod has told how it is.
+    NotReported,
 }
 
 impl fmt::Display for Reason {

@@ -198,6 +198,7 @@ impl Control {
             metrics: Metrics::new(Sources {
                 meter: Arc::clone(&self.meter),
                 state: Arc::clone(&self.state),
+                endpoints: Arc::clone(&self.endpoints),
                 phase: Box::new(move || drain.phase()),
                 subscribers: Box::new(move || signals.subscribers()),
             }),
@@ -221,6 +222,7 @@ impl Control {
             state: Arc::clone(&self.state),
             drain: self.drain.clone(),
             meter: Arc::clone(&self.meter),
+            endpoints: Arc::clone(&self.endpoints),
             signals: Arc::clone(&self.signals),
             clock: Arc::clone(&self.clock),
         };

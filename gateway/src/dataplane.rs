@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::endpoints::{EndpointTable, LocalServices};
+use crate::health::Prober;
 use crate::meter::{MeterHub, Scopes};
 use crate::plan::{Plan, PlanCell};
 use crate::server::{self, Running, ServeParts};
@@ -108,13 +109,14 @@ impl DataPlane {
     }
 
     fn start(&self, plan: &Arc<PlanCell>) -> Result<(), String> {
+        let tls = client_config();
         let parts = ServeParts {
             plan: Arc::clone(plan),
             endpoints: Arc::clone(&self.parts.endpoints),
             meter: Arc::clone(&self.parts.meter),
             drain: self.parts.drain.clone(),
             clock: Arc::clone(&self.parts.clock),
-            tls: client_config(),
+            tls: Arc::clone(&tls),
             workers: self.parts.workers,
             bind: self.parts.bind,
         };
@@ -124,6 +126,9 @@ impl DataPlane {
         }
         *self.running.0.lock() = Some(running);
         self.parts.state.set_listening();
+        self.parts.state.set_plan(plan);
+        let prober = Prober::new(Arc::clone(plan), Arc::clone(&self.parts.endpoints), tls);
+        self.parts.runtime.spawn(prober.run());
         Ok(())
     }
 

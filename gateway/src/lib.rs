@@ -11,6 +11,7 @@ pub mod clock;
 mod dataplane;
 pub mod drain;
 pub mod endpoints;
+pub mod health;
 pub mod http;
 pub mod meter;
 pub mod metrics;

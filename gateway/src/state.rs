@@ -7,6 +7,8 @@ use arc_swap::ArcSwapOption;
 use tokenweir_config::admin_token::AdminKey;
 use tokenweir_config::status::{Rejected, Serving};
 
+use crate::plan::{Plan, PlanCell};
+
 /// Facts that the control tasks write and the reports read.
 #[derive(Debug)]
 pub struct State {
@@ -19,6 +21,7 @@ pub struct State {
     rejections: AtomicU64,
     admin_key: ArcSwapOption<AdminKey>,
     listening: OnceLock<()>,
+    plan: OnceLock<Arc<PlanCell>>,
 }
 
 impl State {
@@ -32,6 +35,7 @@ impl State {
             rejections: AtomicU64::new(0),
             admin_key: ArcSwapOption::empty(),
             listening: OnceLock::new(),
+            plan: OnceLock::new(),
         })
     }
 
@@ -64,6 +68,17 @@ impl State {
     pub fn set_listening(&self) {
         // Said once; a second time says the same.
         let _ = self.listening.set(());
+    }
+
+    /// The plan in service; `None` before the first configuration.
+    pub fn plan(&self) -> Option<Arc<Plan>> {
+        self.plan.get().map(|cell| cell.load_full())
+    }
+
+    /// Says where the plan in service stands from now on.
+    pub fn set_plan(&self, cell: &Arc<PlanCell>) {
+        // There is one cell in the life of a process; a second time says the same.
+        let _ = self.plan.set(Arc::clone(cell));
     }
 
     /// Says what is served from now on. What was refused before it is no longer of interest.

@@ -43,6 +43,7 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
                     idle_ms: 1_000,
                     total_ms: 5_000,
                 },
+                health: tokenweir_config::Health::default(),
             },
         )]),
         routes: BTreeMap::from([(

@@ -4,6 +4,7 @@
 //! `kubectl get -o yaml` show them and the API server enforces them.
 
 mod gateway;
+mod health;
 mod provider;
 mod refs;
 mod route;
@@ -15,6 +16,7 @@ pub use gateway::{
     AccessLog, Admission, LLMGateway, LLMGatewaySpec, LLMGatewayStatus, Listener, Otlp, PerTenant, PodTemplate,
     Protocol, Queue, QueueOrder, Resources, Telemetry, TopologySpread,
 };
+pub use health::{ActiveProbe, Outlier, ProviderHealth};
 pub use provider::{
     BackendRef, Credentials, ModelProvider, ModelProviderSpec, ModelProviderStatus, OPENAI_ENDPOINT, ProviderLimits,
     ProviderModel, ProviderTimeouts, ProviderType,

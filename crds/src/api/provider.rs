@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::SecretKeyRef;
+use crate::api::{ProviderHealth, SecretKeyRef};
 use crate::{Duration, rules};
 
 /// Where OpenAI itself answers: the endpoint of a provider of type `OpenAI` that names none.
@@ -32,9 +32,11 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
     printcolumn(name = "Refs", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
     printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
+    printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type==\"Healthy\")].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "References", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].message", priority = 1),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].message", priority = 1)
+    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].message", priority = 1),
+    printcolumn(name = "Health", type_ = "string", json_path = ".status.conditions[?(@.type==\"Healthy\")].message", priority = 1)
 )]
 #[x_kube(
     validation = rules::rule(
@@ -94,6 +96,10 @@ pub struct ModelProviderSpec {
     /// How long the gateway waits for what.
     #[serde(default)]
     pub timeouts: ProviderTimeouts,
+
+    /// When the provider is taken to be sick, so that nothing is sent to it.
+    #[serde(default)]
+    pub health: ProviderHealth,
 }
 
 /// The wire that a provider speaks.
@@ -231,7 +237,7 @@ pub struct ModelProviderStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted`, `ResolvedRefs` and `Programmed`.
+    /// `Accepted`, `ResolvedRefs`, `Programmed` and `Healthy`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

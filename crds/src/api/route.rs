@@ -29,9 +29,11 @@ use crate::{Duration, rules};
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
     printcolumn(name = "Refs", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
     printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
+    printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type==\"Healthy\")].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "References", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].message", priority = 1),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].message", priority = 1)
+    printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].message", priority = 1),
+    printcolumn(name = "Health", type_ = "string", json_path = ".status.conditions[?(@.type==\"Healthy\")].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ModelRouteSpec {
@@ -287,7 +289,7 @@ pub struct ModelRouteStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted`, `ResolvedRefs` and `Programmed`.
+    /// `Accepted`, `ResolvedRefs`, `Programmed` and `Healthy`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokenweir_config::{Credential, Model, Provider, ProviderKind, ProviderLimits, ServiceRef, Timeouts, Upstream};
+use tokenweir_config::{
+    ActiveProbe, Credential, Health, Model, Outlier, Provider, ProviderKind, ProviderLimits, ServiceRef, Timeouts,
+    Upstream,
+};
 
 use super::{Inputs, Problem};
-use crate::api::{ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType};
+use crate::api::{self, ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType};
 use crate::conditions::Reason;
 
 pub(super) struct Providers<'a> {
@@ -61,7 +64,23 @@ fn provider(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Provider, P
             idle_ms: spec.timeouts.idle.as_millis(),
             total_ms: spec.timeouts.total.as_millis(),
         },
+        health: health(&spec.health),
     })
+}
+
+fn health(spec: &api::ProviderHealth) -> Health {
+    let outlier = &spec.outlier;
+    Health {
+        outlier: (outlier.consecutive_errors > 0).then(|| Outlier {
+            consecutive_errors: outlier.consecutive_errors,
+            eject_for_ms: outlier.eject_for.as_millis(),
+        }),
+        active_probe: spec.active_probe.as_ref().map(|probe| ActiveProbe {
+            path: probe.path.clone(),
+            interval_ms: probe.interval.as_millis(),
+            timeout_ms: probe.timeout.as_millis(),
+        }),
+    }
 }
 
 fn upstream(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Upstream, Problem> {

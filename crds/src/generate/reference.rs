@@ -75,6 +75,7 @@ pub(super) fn conditions() -> String {
             "every gateway pod serves what the object says; the message counts them",
         ),
         (ConditionType::Ready, "the object does its work now"),
+        (ConditionType::Healthy, "requests that are sent there are answered"),
     ] {
         let _ = writeln!(text, "| `{kind}` | {meaning} |");
     }

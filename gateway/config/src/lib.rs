@@ -7,10 +7,12 @@
 pub mod admin_token;
 pub mod keys;
 pub mod names;
+mod resilience;
 pub mod shards;
 mod snapshot;
 pub mod status;
 
+pub use resilience::{ActiveProbe, Health, Outlier};
 pub use snapshot::{
     Admission, Backend, Credential, FORMAT, GatewayRef, HeaderCredential, Listener, Model, Order, Provider,
     ProviderKind, ProviderLimits, Queue, Retry, RetryOn, Route, ServiceRef, Snapshot, SnapshotError, Telemetry, Tenant,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::resilience::Health;
+
 /// The format that this build writes, and the newest that it understands.
 ///
 /// A change that an older gateway could misread raises it; a field that an older gateway may ignore does not.
@@ -199,6 +201,9 @@ pub struct Provider {
     pub limits: ProviderLimits,
     /// How long the gateway waits for what.
     pub timeouts: Timeouts,
+    /// When the gateway takes it to be sick.
+    #[serde(default, skip_serializing_if = "Health::is_none")]
+    pub health: Health,
 }
 
 /// The wire that a provider speaks.

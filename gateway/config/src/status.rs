@@ -26,6 +26,36 @@ pub struct Status {
     pub queue_depth: u64,
     /// Unix time in milliseconds at which the process started.
     pub started_unix_ms: u64,
+    /// How the providers of the configuration in service are, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<ProviderReport>,
+}
+
+/// How one provider is, as this process sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderReport {
+    /// Name of the `ModelProvider`.
+    pub name: String,
+    /// Whether requests are sent to it.
+    pub state: HealthState,
+    /// Why it is not healthy, in words for a person; empty if it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Unix time in milliseconds since when it is so.
+    pub since_unix_ms: u64,
+}
+
+/// Whether requests are sent to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HealthState {
+    /// They are.
+    Healthy,
+    /// To a part of it, or one at a time to see whether it is well again.
+    Degraded,
+    /// Only if there is nothing else.
+    Unhealthy,
 }
 
 /// A configuration in service.
@@ -124,12 +154,22 @@ mod tests {
             in_flight: 3,
             queue_depth: 1,
             started_unix_ms: 500,
+            providers: vec![ProviderReport {
+                name: "openai".into(),
+                state: HealthState::Healthy,
+                reason: String::new(),
+                since_unix_ms: 600,
+            }],
         };
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["serving"]["generation"], 7);
         assert_eq!(json["serving"]["source"], Source::Api.as_str());
         assert_eq!(json["phase"], Phase::LameDuck.as_str());
         assert!(json.get("rejected").is_none());
+        assert_eq!(
+            json["providers"][0],
+            serde_json::json!({"name": "openai", "state": "healthy", "sinceUnixMs": 600})
+        );
         assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
     }
 

@@ -11,10 +11,13 @@ use hyper::body::Incoming;
 use tokenweir_config::admin_token::{Denied, Scope};
 use tokenweir_config::names::{SIGNALS_PATH, STATUS_PATH};
 use tokenweir_config::status::Status;
+use tokio::time::Instant;
 
 use crate::answer;
 use crate::clock::Clock;
 use crate::drain::Drain;
+use crate::endpoints::EndpointTable;
+use crate::health::report;
 use crate::meter::MeterHub;
 use crate::net::{Body, Connection, Handler};
 use crate::state::State;
@@ -39,6 +42,8 @@ pub struct Admin {
     pub drain: Drain,
     /// Requests right now.
     pub meter: Arc<MeterHub>,
+    /// The addresses behind Services.
+    pub endpoints: Arc<EndpointTable>,
     /// Live signals.
     pub signals: Arc<Signals>,
     /// Time for tokens.
@@ -73,6 +78,9 @@ impl Admin {
             in_flight: totals.in_flight,
             queue_depth: totals.queue_depth,
             started_unix_ms: self.state.started_unix_ms,
+            providers: self.state.plan().map_or_else(Vec::new, |plan| {
+                report(&plan, &self.endpoints, Instant::now(), self.clock.unix_ms())
+            }),
         }
     }
 }

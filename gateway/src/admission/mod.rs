@@ -1,7 +1,7 @@
 //! Who may go on, and who waits for how long.
 //!
 //! A request needs three places at once: at the gateway, at its tenant, and at the provider of one of its route's
-//! backends. While nobody waits, taking them is a few atomic operations. Once somebody waits, newcomers line up too, so
+//! backends that is well (none of these if all are out and the route has fallbacks). While nobody waits, taking them is a few atomic operations. Once somebody waits, newcomers line up too, so
 //! that nobody is overtaken; each place that becomes free is offered to the waiters in their order, whichever worker they
 //! run on.
 //!
@@ -26,7 +26,8 @@ use tokenweir_config::Queue;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub use candidates::{BackendSet, Candidates, MAX_BACKENDS};
+use candidates::Choice;
+pub use candidates::{BackendSet, Candidate, Candidates, MAX_BACKENDS};
 pub use limit::Limit;
 use pace::Pace;
 pub use permit::Permit;
@@ -144,13 +145,13 @@ impl Admission {
         if !self.gateway.try_acquire() {
             return None;
         }
-        let Some(at) = acquire_rest(claim) else {
+        let Some(choice) = acquire_rest(claim) else {
             self.gateway.release();
             // Another newcomer may have looked in vain while this one held the gateway's place.
             self.place_became_free();
             return None;
         };
-        Some(self.permit(claim, at, Duration::ZERO))
+        Some(self.permit(claim, choice, Duration::ZERO))
     }
 
     /// The slow path: stand in line.
@@ -207,14 +208,17 @@ impl Admission {
         outcome
     }
 
-    fn permit(self: &Arc<Self>, claim: &Claim, at: usize, waited: Duration) -> Permit {
+    fn permit(self: &Arc<Self>, claim: &Claim, choice: Choice, waited: Duration) -> Permit {
         Permit {
             admission: Arc::clone(self),
             tenant: Arc::clone(&claim.tenant),
-            place: Some(Place::Backend {
-                candidates: Arc::clone(&claim.candidates),
-                at,
-            }),
+            place: match choice {
+                Choice::Backend(at) => Some(Place::Backend {
+                    candidates: Arc::clone(&claim.candidates),
+                    at,
+                }),
+                Choice::Fallbacks => None,
+            },
             waited,
         }
     }
@@ -232,7 +236,7 @@ impl Admission {
 
     fn serve(self: &Arc<Self>, room: &mut WaitingRoom, now: Instant, undelivered: &mut Vec<Permit>) {
         while room.room.len() > 0 && self.gateway.try_acquire() {
-            let Some((waiter, at)) = room.room.take(|waiter| acquire_rest(&waiter.claim)) else {
+            let Some((waiter, choice)) = room.room.take(|waiter| acquire_rest(&waiter.claim)) else {
                 self.gateway.release();
                 break;
             };
@@ -241,7 +245,7 @@ impl Admission {
             if !wait.is_zero() {
                 room.pace.granted(now);
             }
-            let permit = self.permit(&waiter.claim, at, wait);
+            let permit = self.permit(&waiter.claim, choice, wait);
             // A receiver outlives its ticket, so there is always somebody to take it; were there not, it would go back.
             undelivered.extend(waiter.granted.send(permit).err());
         }
@@ -249,16 +253,16 @@ impl Admission {
     }
 }
 
-/// Takes what is needed besides the gateway's own place: the tenant's, and that of a backend, which is returned.
-fn acquire_rest(claim: &Claim) -> Option<usize> {
+/// Takes what is needed besides the gateway's own place: the tenant's, and that of a backend if one is well.
+fn acquire_rest(claim: &Claim) -> Option<Choice> {
     if !claim.tenant.try_acquire() {
         return None;
     }
-    let backend = claim.candidates.acquire(claim.usable);
-    if backend.is_none() {
+    let choice = claim.candidates.choose(claim.usable);
+    if choice.is_none() {
         claim.tenant.release();
     }
-    backend
+    choice
 }
 
 impl WaitingRoom {

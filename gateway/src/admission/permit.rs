@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Admission, BackendSet, Candidates, Limit};
+use crate::health::Live;
 
 /// Held while a request is forwarded; dropping it gives all places back and lets the next waiter in.
 #[derive(Debug)]
@@ -20,14 +21,14 @@ pub(super) enum Place {
     /// At one of the weighted backends of a route.
     Backend { candidates: Arc<Candidates>, at: usize },
     /// At a provider that is a fallback.
-    Provider(Arc<Limit>),
+    Provider(Arc<Live>),
 }
 
 impl Place {
     fn release(&self) {
         match self {
             Self::Backend { candidates, at } => candidates.release(*at),
-            Self::Provider(limit) => limit.release(),
+            Self::Provider(provider) => provider.limit.release(),
         }
     }
 }
@@ -38,7 +39,8 @@ impl Permit {
         self.waited
     }
 
-    /// The weighted backend at which the permit holds a place, by position in its route.
+    /// The weighted backend at which the permit holds a place, by position in its route. `None` from the beginning if none
+    /// of the backends is well and there are fallbacks.
     pub fn backend(&self) -> Option<usize> {
         match &self.place {
             Some(Place::Backend { at, .. }) => Some(*at),
@@ -59,9 +61,9 @@ impl Permit {
     }
 
     /// Gives the place at the provider back and takes one at another provider, without waiting; false if it has none.
-    pub fn move_to_provider(&mut self, provider: &Arc<Limit>) -> bool {
+    pub fn move_to_provider(&mut self, provider: &Arc<Live>) -> bool {
         self.leave_provider();
-        let moved = provider.try_acquire();
+        let moved = provider.limit.try_acquire();
         if moved {
             self.place = Some(Place::Provider(Arc::clone(provider)));
         }

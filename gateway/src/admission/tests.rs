@@ -3,6 +3,7 @@ use std::sync::atomic::AtomicU32;
 use tokenweir_config::Order;
 
 use super::*;
+use crate::health::Live;
 
 fn queue(max_depth: u32, max_wait_ms: u64) -> Queue {
     Queue {
@@ -26,8 +27,21 @@ fn claim(tenant_id: u64, tenant: &Arc<Limit>, candidates: &Arc<Candidates>) -> C
     }
 }
 
-fn one_backend(provider: &Arc<Limit>) -> Arc<Candidates> {
-    Arc::new(Candidates::new([(Arc::clone(provider), 1)]))
+fn provider(max: u32) -> Arc<Live> {
+    Arc::new(Live::new(Some(max)))
+}
+
+fn candidates(providers: &[Arc<Live>]) -> Arc<Candidates> {
+    let candidate = |provider: &Arc<Live>| Candidate {
+        provider: Arc::clone(provider),
+        weight: 1,
+        rule: None,
+    };
+    Arc::new(Candidates::new(providers.iter().map(candidate), false))
+}
+
+fn one_backend(provider: &Arc<Live>) -> Arc<Candidates> {
+    candidates(std::slice::from_ref(provider))
 }
 
 async fn admit(admission: &Arc<Admission>, claim: &Claim) -> Result<Permit, Rejected> {
@@ -51,7 +65,7 @@ fn expect_waiting(admission: &Arc<Admission>, claim: &Claim) -> Waiting {
 #[tokio::test]
 async fn a_place_that_becomes_free_goes_to_the_next_in_line() {
     let admission = Admission::new(1, &queue(10, 10_000));
-    let claim = claim(1, &limit(10), &one_backend(&limit(10)));
+    let claim = claim(1, &limit(10), &one_backend(&provider(10)));
     let first = admission.try_admit(&claim).unwrap();
     let second = expect_waiting(&admission, &claim);
     let third = expect_waiting(&admission, &claim);
@@ -67,7 +81,7 @@ async fn a_place_that_becomes_free_goes_to_the_next_in_line() {
 #[tokio::test]
 async fn requests_wait_for_their_tenant_and_for_their_provider_too() {
     let admission = Admission::new(100, &queue(10, 10_000));
-    let (small, large, full, free) = (limit(1), limit(10), limit(1), limit(10));
+    let (small, large, full, free) = (limit(1), limit(10), provider(1), provider(10));
     let of_small_tenant = claim(1, &small, &one_backend(&free));
     let held = admission.try_admit(&of_small_tenant).unwrap();
     let waits_for_tenant = expect_waiting(&admission, &of_small_tenant);
@@ -80,7 +94,7 @@ async fn requests_wait_for_their_tenant_and_for_their_provider_too() {
     drop(waits_for_provider.admitted().await.unwrap());
     drop(held);
     drop(waits_for_tenant.admitted().await.unwrap());
-    for limit in [small, large, full, free] {
+    for limit in [&*small, &large, &full.limit, &free.limit] {
         assert_eq!(limit.used(), 0);
     }
 }
@@ -88,7 +102,7 @@ async fn requests_wait_for_their_tenant_and_for_their_provider_too() {
 #[tokio::test]
 async fn one_more_than_may_wait_is_rejected_at_once() {
     let admission = Admission::new(1, &queue(1, 7_000));
-    let claim = claim(1, &limit(10), &one_backend(&limit(10)));
+    let claim = claim(1, &limit(10), &one_backend(&provider(10)));
     let held = admission.try_admit(&claim).unwrap();
     let waiting = expect_waiting(&admission, &claim);
     assert!(matches!(
@@ -103,7 +117,7 @@ async fn one_more_than_may_wait_is_rejected_at_once() {
 #[tokio::test]
 async fn a_queue_of_depth_zero_admits_what_fits_and_rejects_the_rest() {
     let admission = Admission::new(1, &queue(0, 1_000));
-    let claim = claim(1, &limit(10), &one_backend(&limit(10)));
+    let claim = claim(1, &limit(10), &one_backend(&provider(10)));
     let held = admit(&admission, &claim).await.unwrap();
     assert!(matches!(
         admit(&admission, &claim).await,
@@ -116,7 +130,7 @@ async fn a_queue_of_depth_zero_admits_what_fits_and_rejects_the_rest() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_at_its_deadline() {
     let admission = Admission::new(1, &queue(10, 2_000));
-    let claim = claim(1, &limit(10), &one_backend(&limit(10)));
+    let claim = claim(1, &limit(10), &one_backend(&provider(10)));
     let _held = admission.try_admit(&claim).unwrap();
     let began = Instant::now();
     let rejected = admit(&admission, &claim).await.unwrap_err();
@@ -128,7 +142,7 @@ async fn a_wait_ends_at_its_deadline() {
 #[tokio::test]
 async fn a_client_that_leaves_the_queue_frees_its_place() {
     let admission = Admission::new(1, &queue(1, 10_000));
-    let claim = claim(1, &limit(10), &one_backend(&limit(10)));
+    let claim = claim(1, &limit(10), &one_backend(&provider(10)));
     let held = admission.try_admit(&claim).unwrap();
     drop(expect_waiting(&admission, &claim));
     assert_eq!(admission.waiting(), 0);
@@ -140,7 +154,7 @@ async fn a_client_that_leaves_the_queue_frees_its_place() {
 #[tokio::test]
 async fn a_permit_sent_to_a_client_that_left_goes_to_the_next() {
     let admission = Admission::new(1, &queue(10, 10_000));
-    let claim = claim(1, &limit(10), &one_backend(&limit(10)));
+    let claim = claim(1, &limit(10), &one_backend(&provider(10)));
     let held = admission.try_admit(&claim).unwrap();
     let leaver = expect_waiting(&admission, &claim);
     let stayer = expect_waiting(&admission, &claim);
@@ -155,7 +169,7 @@ async fn a_permit_sent_to_a_client_that_left_goes_to_the_next() {
 #[tokio::test]
 async fn raised_limits_let_those_in_who_wait() {
     let admission = Admission::new(1, &queue(10, 10_000));
-    let claim = claim(1, &limit(10), &one_backend(&limit(10)));
+    let claim = claim(1, &limit(10), &one_backend(&provider(10)));
     let _held = admission.try_admit(&claim).unwrap();
     let waiting = expect_waiting(&admission, &claim);
     admission.configure(2, &queue(10, 10_000));
@@ -165,8 +179,8 @@ async fn raised_limits_let_those_in_who_wait() {
 #[tokio::test]
 async fn a_permit_moves_between_providers_and_frees_the_one_it_leaves() {
     let admission = Admission::new(10, &queue(10, 10_000));
-    let (one, two, fallback) = (limit(1), limit(1), limit(1));
-    let candidates = Arc::new(Candidates::new([(Arc::clone(&one), 1), (Arc::clone(&two), 1)]));
+    let (one, two, fallback) = (provider(1), provider(1), provider(1));
+    let candidates = candidates(&[Arc::clone(&one), Arc::clone(&two)]);
     let claim = claim(1, &limit(10), &candidates);
     let mut permit = admission.try_admit(&claim).unwrap();
     let first = permit.backend().unwrap();
@@ -181,11 +195,11 @@ async fn a_permit_moves_between_providers_and_frees_the_one_it_leaves() {
     .await
     .unwrap();
     assert!(permit.move_to_provider(&fallback));
-    assert_eq!((one.used() + two.used(), fallback.used()), (1, 1));
+    assert_eq!((one.limit.used() + two.limit.used(), fallback.limit.used()), (1, 1));
     assert_eq!(permit.move_to_backend(&candidates, 1 << first), None);
-    assert_eq!(fallback.used(), 0);
+    assert_eq!(fallback.limit.used(), 0);
     drop((permit, waiting_for_first));
-    assert_eq!((one.used(), two.used(), admission.in_flight()), (0, 0, 0));
+    assert_eq!((one.limit.used(), two.limit.used(), admission.in_flight()), (0, 0, 0));
 }
 
 /// Workers with runtimes of their own compete for few places of every kind; some give up. In the end everybody has been
@@ -196,8 +210,8 @@ fn no_permit_is_lost_and_no_limit_exceeded_between_workers() {
     const REQUESTS: u32 = 1_500;
     let admission = Admission::new(3, &queue(10_000, 60_000));
     let tenants: Vec<_> = (0..3).map(|_| (limit(2), Arc::new(AtomicU32::new(0)))).collect();
-    let providers = [limit(2), limit(1)];
-    let both = Arc::new(Candidates::new(providers.iter().map(|p| (Arc::clone(p), 1))));
+    let providers = [provider(2), provider(1)];
+    let both = candidates(&providers);
     let served = Arc::new(AtomicU32::new(0));
     let inside = Arc::new(AtomicU32::new(0));
     let threads: Vec<_> = (0..WORKERS)
@@ -256,5 +270,5 @@ fn no_permit_is_lost_and_no_limit_exceeded_between_workers() {
     assert_eq!(served.load(SeqCst), expected);
     assert_eq!((admission.in_flight(), admission.waiting()), (0, 0));
     assert!(tenants.iter().all(|(limit, _)| limit.used() == 0));
-    assert!(providers.iter().all(|limit| limit.used() == 0));
+    assert!(providers.iter().all(|provider| provider.limit.used() == 0));
 }

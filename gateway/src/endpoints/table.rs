@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenweir_config::ServiceRef;
+use tokio::time::Instant;
 
 /// Ready addresses by Service. Reading takes no lock, allocates nothing and does not wait for a writer.
 #[derive(Debug, Default)]
@@ -17,6 +19,7 @@ pub struct EndpointTable {
 struct Entry {
     service: ServiceRef,
     ready: Arc<[SocketAddr]>,
+    since: Instant,
 }
 
 /// What tells Services apart: the path of a [`ServiceRef`] does not matter to its addresses.
@@ -51,6 +54,13 @@ impl EndpointTable {
         find(&self.services.load(), service).is_ok()
     }
 
+    /// For how long the addresses of a Service have been what they are; `None` if they are not known.
+    pub fn unchanged_for(&self, service: &ServiceRef, now: Instant) -> Option<Duration> {
+        let entries = self.services.load();
+        let at = find(&entries, service).ok()?;
+        Some(now.saturating_duration_since(entries[at].since))
+    }
+
     /// Every Service with its addresses.
     pub fn all(&self) -> Vec<(ServiceRef, Arc<[SocketAddr]>)> {
         self.services
@@ -65,16 +75,21 @@ impl EndpointTable {
         ready.sort_unstable();
         ready.dedup();
         let ready: Arc<[SocketAddr]> = ready.into();
+        let now = Instant::now();
         self.services.rcu(|entries| {
             let mut next = Vec::clone(entries);
             match find(&next, service) {
                 Ok(at) if *next[at].ready == *ready => {}
-                Ok(at) => next[at].ready = Arc::clone(&ready),
+                Ok(at) => {
+                    next[at].ready = Arc::clone(&ready);
+                    next[at].since = now;
+                }
                 Err(at) => next.insert(
                     at,
                     Entry {
                         service: service.clone(),
                         ready: Arc::clone(&ready),
+                        since: now,
                     },
                 ),
             }

@@ -109,7 +109,10 @@ pub fn failed(failure: Failure) -> Response<GatewayBody> {
         return passed_on(answer);
     }
     let error = OpenAiError::new(kind_of(failure.kind), sentence(failure.kind));
-    if failure.kind == UpstreamErrorKind::NoEndpoint {
+    if matches!(
+        failure.kind,
+        UpstreamErrorKind::NoEndpoint | UpstreamErrorKind::Unhealthy
+    ) {
         return answer_later(&error, RETRY_WITHOUT_ENDPOINT);
     }
     answer(&error)
@@ -149,7 +152,7 @@ fn kind_of(kind: UpstreamErrorKind) -> ErrorKind {
     use UpstreamErrorKind as Kind;
     match kind {
         Kind::FirstTokenTimeout | Kind::IdleTimeout | Kind::TotalTimeout => ErrorKind::UpstreamTimeout,
-        Kind::NoEndpoint => ErrorKind::Unavailable,
+        Kind::NoEndpoint | Kind::Unhealthy => ErrorKind::Unavailable,
         Kind::Connect
         | Kind::Reset
         | Kind::Interrupted
@@ -171,6 +174,7 @@ fn sentence(kind: UpstreamErrorKind) -> &'static str {
         Kind::Interrupted => "the provider broke off in the middle of its answer",
         Kind::Malformed => "the provider's answer could not be understood",
         Kind::NoEndpoint => "the provider has no endpoint that is ready",
+        Kind::Unhealthy => "the provider is out because its last requests failed",
         Kind::RateLimited | Kind::ClientStatus | Kind::ServerStatus => "the provider answered with an error",
     }
 }

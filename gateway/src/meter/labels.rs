@@ -79,9 +79,63 @@ pub enum UpstreamErrorKind {
     ServerStatus,
     /// The Service has no ready endpoint.
     NoEndpoint,
+    /// The provider is out because of what happened before; it was not tried.
+    Unhealthy,
 }
 
 impl UpstreamErrorKind {
+    const ALL: [Self; 12] = [
+        Self::Connect,
+        Self::Reset,
+        Self::FirstTokenTimeout,
+        Self::IdleTimeout,
+        Self::TotalTimeout,
+        Self::Interrupted,
+        Self::Malformed,
+        Self::RateLimited,
+        Self::ClientStatus,
+        Self::ServerStatus,
+        Self::NoEndpoint,
+        Self::Unhealthy,
+    ];
+
+    /// A number for it, to keep in an atomic.
+    pub fn index(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with that number.
+    pub fn of_index(index: u8) -> Self {
+        Self::ALL.get(usize::from(index)).copied().unwrap_or(Self::Unhealthy)
+    }
+
+    /// Whether it speaks against the provider's health. That a limit is reached or a client is wrong does not; nor does
+    /// the end of a request's whole time, most of which others may have used.
+    pub fn is_sickness(self) -> bool {
+        !matches!(
+            self,
+            Self::RateLimited | Self::ClientStatus | Self::TotalTimeout | Self::NoEndpoint | Self::Unhealthy
+        )
+    }
+
+    /// What happened, for a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Connect => "no connection",
+            Self::Reset => "the connection broke before an answer",
+            Self::FirstTokenTimeout => "no first token in time",
+            Self::IdleTimeout => "silence within an answer",
+            Self::TotalTimeout => "no answer in the whole time of a request",
+            Self::Interrupted => "an answer broke off",
+            Self::Malformed => "an answer was malformed",
+            Self::RateLimited => "status 429",
+            Self::ClientStatus => "a status from 400 to 499",
+            Self::ServerStatus => "a status from 500 to 599",
+            Self::NoEndpoint => "no ready endpoint",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
     /// The value of the label `kind`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,6 +150,19 @@ impl UpstreamErrorKind {
             Self::ClientStatus => "client_status",
             Self::ServerStatus => "server_status",
             Self::NoEndpoint => "no_endpoint",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_failure_survives_its_number() {
+        for kind in UpstreamErrorKind::ALL {
+            assert_eq!(UpstreamErrorKind::of_index(kind.index()), kind);
         }
     }
 }

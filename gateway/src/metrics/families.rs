@@ -9,7 +9,7 @@ use tokenweir_config::status::{Phase, Source};
 use crate::meter::{Histogram, Operation, SeriesTotals, Totals};
 use crate::state::State;
 
-type Result = std::result::Result<(), Error>;
+pub(super) type Result = std::result::Result<(), Error>;
 type Label<'a> = (&'a str, &'a str);
 
 /// The labels of everything that belongs to one tenant, route and operation.
@@ -23,12 +23,12 @@ fn labels(series: &SeriesTotals) -> [Label<'_>; 4] {
 }
 
 /// One family that is being written.
-struct Family<'a> {
+pub(super) struct Family<'a> {
     encoder: MetricEncoder<'a>,
 }
 
 impl<'a> Family<'a> {
-    fn new(
+    pub(super) fn new(
         encoder: &'a mut DescriptorEncoder<'_>,
         name: &'a str,
         help: &'a str,
@@ -39,13 +39,13 @@ impl<'a> Family<'a> {
             .map(|encoder| Self { encoder })
     }
 
-    fn counter(&mut self, labels: &impl EncodeLabelSet, value: u64) -> Result {
+    pub(super) fn counter(&mut self, labels: &impl EncodeLabelSet, value: u64) -> Result {
         self.encoder
             .encode_family(labels)?
             .encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
-    fn gauge(&mut self, labels: &impl EncodeLabelSet, value: i64) -> Result {
+    pub(super) fn gauge(&mut self, labels: &impl EncodeLabelSet, value: i64) -> Result {
         self.encoder.encode_family(labels)?.encode_gauge(&value)
     }
 

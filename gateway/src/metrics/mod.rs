@@ -4,6 +4,7 @@
 //! label value comes from the configuration or from a closed list.
 
 mod families;
+mod resilience;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokenweir_config::status::Phase;
 
+use crate::endpoints::EndpointTable;
 use crate::meter::MeterHub;
 use crate::state::State;
 
@@ -33,6 +35,8 @@ pub struct Sources {
     pub meter: Arc<MeterHub>,
     /// Configuration.
     pub state: Arc<State>,
+    /// The addresses behind Services.
+    pub endpoints: Arc<EndpointTable>,
     /// Phase of the process.
     pub phase: Box<dyn Fn() -> Phase + Send + Sync>,
     /// Readers of the signal stream right now.
@@ -64,6 +68,9 @@ impl Metrics {
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         families::requests(&mut encoder, &self.meter.totals())?;
+        if let Some(plan) = self.state.plan() {
+            resilience::health(&mut encoder, &plan, &self.endpoints)?;
+        }
         families::configuration(&mut encoder, &self.state)?;
         families::process(&mut encoder, (self.phase)(), (self.subscribers)())
     }

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
+use crate::endpoints::EndpointTable;
 use crate::meter::{Operation, Refusal, RequestLabels, Scopes, UpstreamErrorKind};
+use crate::plan::{Plan, PlanCell};
 use crate::testing::snapshot;
 use crate::traces::Traces;
 
@@ -34,6 +36,7 @@ fn a_scrape_shows_everything_under_bounded_labels() {
     waiting.queued();
     worker.refused(Some(Operation::Chat), Refusal::ModelNotFound);
     let state = State::new("edge-0".into(), 0);
+    state.set_plan(&PlanCell::new(Plan::build(&snapshot(7), None).unwrap()));
     state.accept(
         tokenweir_config::status::Serving {
             generation: 7,
@@ -46,6 +49,7 @@ fn a_scrape_shows_everything_under_bounded_labels() {
     let metrics = Metrics::new(Sources {
         meter,
         state,
+        endpoints: Arc::new(EndpointTable::new()),
         phase: Box::new(|| Phase::LameDuck),
         subscribers: Box::new(|| 2),
     });
@@ -58,6 +62,7 @@ fn a_process_without_a_configuration_shows_no_generation_and_no_zero_in_its_plac
     let metrics = Metrics::new(Sources {
         meter,
         state: State::new("edge-0".into(), 0),
+        endpoints: Arc::new(EndpointTable::new()),
         phase: Box::new(|| Phase::Serving),
         subscribers: Box::new(|| 0),
     });

@@ -15,7 +15,7 @@ use super::keys::{Caller, KeyTable};
 use super::provider::Provider;
 use super::route::{Backend, Route, Tenant};
 use super::{Plan, PlanError};
-use crate::admission::{Admission, Candidates, MAX_BACKENDS};
+use crate::admission::{Admission, Candidate, Candidates, MAX_BACKENDS};
 use crate::upstream::RetryBudget;
 
 impl Plan {
@@ -41,7 +41,13 @@ impl Plan {
 
         for (name, provider) in &snapshot.providers {
             if let Some(made) = providers.get(name.as_str()) {
-                made.limit.set_max(provider.limits.max_in_flight);
+                made.live.limit.set_max(provider.limits.max_in_flight);
+                let before = previous.and_then(|p| p.providers.get(name.as_str()));
+                let moved = before.is_some_and(|before| before.source.upstream != provider.upstream);
+                // What another place did says nothing about this one.
+                if moved || made.outlier.is_none() {
+                    made.reset_health(Instant::now());
+                }
             }
         }
         for (name, tenant) in &snapshot.tenants {
@@ -153,14 +159,19 @@ fn route(
     };
     let backends: Vec<Backend> = source.backends.iter().map(backend).collect::<Result<_, _>>()?;
     let weights = source.backends.iter().map(|backend| backend.weight);
-    let candidates = backends
-        .iter()
-        .map(|backend| Arc::clone(&backend.provider.limit))
-        .zip(weights);
+    let candidate = |(backend, weight): (&Backend, u32)| Candidate {
+        provider: Arc::clone(&backend.provider.live),
+        weight,
+        rule: backend.provider.outlier,
+    };
+    let candidates = Candidates::new(
+        backends.iter().zip(weights).map(candidate),
+        !source.fallbacks.is_empty(),
+    );
     Ok(Route {
         name: name.into(),
         model: Glob::new(&source.model),
-        candidates: Arc::new(Candidates::new(candidates)),
+        candidates: Arc::new(candidates),
         fallbacks: source.fallbacks.iter().map(backend).collect::<Result<_, _>>()?,
         backends,
         retry: (&source.retry).into(),

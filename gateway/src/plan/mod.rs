@@ -5,6 +5,7 @@ mod cell;
 mod glob;
 mod keys;
 mod models;
+mod probe;
 mod provider;
 mod route;
 
@@ -18,6 +19,7 @@ pub use cell::PlanCell;
 pub use glob::Glob;
 pub use keys::{Caller, KeyTable};
 pub use models::ModelEntry;
+pub use probe::Probe;
 pub use provider::{Provider, Target, Timeouts, Uris};
 pub use route::{Backend, Retry, Route, Tenant};
 

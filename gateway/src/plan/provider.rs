@@ -8,9 +8,11 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri, header};
 use tokenweir_config as config;
 use tokenweir_llm::Operation;
+use tokio::time::Instant;
 
 use super::PlanError;
-use crate::admission::Limit;
+use super::probe::Probe;
+use crate::health::{Live, Rule};
 use crate::upstream::{Balancer, Origin};
 
 /// One `ModelProvider`.
@@ -26,8 +28,12 @@ pub struct Provider {
     pub credential: Option<(HeaderName, HeaderValue)>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
-    /// Requests at a time.
-    pub limit: Arc<Limit>,
+    /// Its limits and its health.
+    pub live: Arc<Live>,
+    /// When it, or one of its endpoints, is taken out; `None`: never because of requests that fail.
+    pub outlier: Option<Rule>,
+    /// How it is probed; `None`: not at all.
+    pub probe: Option<Probe>,
     models: Models,
     /// What this was made from, to see whether a new configuration changes it.
     pub(super) source: config::Provider,
@@ -173,9 +179,9 @@ impl Provider {
             });
             Models::Known(names.collect())
         };
-        let limit = previous.map_or_else(
-            || Arc::new(Limit::new(source.limits.max_in_flight)),
-            |p| Arc::clone(&p.limit),
+        let live = previous.map_or_else(
+            || Arc::new(Live::new(source.limits.max_in_flight)),
+            |p| Arc::clone(&p.live),
         );
         Ok(Self {
             name: previous.map_or_else(|| name.into(), |p| Arc::clone(&p.name)),
@@ -188,7 +194,12 @@ impl Provider {
                 idle: Duration::from_millis(source.timeouts.idle_ms),
                 total: Duration::from_millis(source.timeouts.total_ms),
             },
-            limit,
+            live,
+            outlier: source.health.outlier.as_ref().and_then(rule),
+            probe: match &source.health.active_probe {
+                None => None,
+                Some(probe) => Some(Probe::new(&source.upstream, probe).ok_or(wrong("its probe does not make a URL"))?),
+            },
             models,
             source: source.clone(),
         })
@@ -202,6 +213,14 @@ impl Provider {
         }
     }
 
+    /// Forgets what failed before.
+    pub(super) fn reset_health(&self, now: Instant) {
+        self.live.breaker.reset(now);
+        if let Target::Service { balancer, .. } = &self.target {
+            balancer.reset(now);
+        }
+    }
+
     /// The names and aliases that the provider is known to have, in no order.
     pub fn known_models(&self) -> impl Iterator<Item = &str> {
         match &self.models {
@@ -211,6 +230,13 @@ impl Provider {
         .into_iter()
         .flatten()
     }
+}
+
+fn rule(outlier: &config::Outlier) -> Option<Rule> {
+    (outlier.consecutive_errors > 0).then(|| Rule {
+        consecutive_errors: outlier.consecutive_errors,
+        eject_for: Duration::from_millis(outlier.eject_for_ms),
+    })
 }
 
 fn endpoint(url: &str, previous: Option<&Provider>) -> Option<Target> {
@@ -335,6 +361,6 @@ mod tests {
         };
         assert!(Arc::ptr_eq(&origin(&before), &origin(&after)));
         assert!(!Arc::ptr_eq(&origin(&before), &origin(&moved)));
-        assert!(Arc::ptr_eq(&before.limit, &moved.limit));
+        assert!(Arc::ptr_eq(&before.live, &moved.live));
     }
 }

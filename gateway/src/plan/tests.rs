@@ -120,8 +120,8 @@ fn live_state_goes_on_and_limits_move_when_the_configuration_changes() {
         "an unchanged provider is the same"
     );
     assert!(Arc::ptr_eq(
-        &before.providers["openai"].limit,
-        &after.providers["openai"].limit
+        &before.providers["openai"].live,
+        &after.providers["openai"].live
     ));
     assert!(Arc::ptr_eq(&before.tenants["acme"].limit, &after.tenants["acme"].limit));
     assert_eq!(before.tenants["acme"].id, after.tenants["acme"].id);
@@ -155,7 +155,7 @@ fn a_snapshot_that_cannot_be_served_changes_nothing() {
         Plan::build(&broken, Some(&before)),
         Err(PlanError::KeyHash { .. })
     ));
-    assert!(before.providers["openai"].limit.has_room());
+    assert!(before.providers["openai"].live.limit.has_room());
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::balance::{Balancer, Outstanding};
 use super::failure::{ErrorAnswer, Failure};
 use super::place::Place;
 use super::pool::{Lease, UpstreamBody};
+use super::settle;
 use crate::http::headers;
 use crate::meter::UpstreamErrorKind;
 use crate::plan::{Backend, Provider, Target};
@@ -152,14 +153,18 @@ impl Upstreams {
             Target::Endpoint { origin, .. } => self.exchange(outgoing, provider, model, origin, None, deadline).await,
             Target::Service { service, balancer, .. } => {
                 let ready = self.endpoints.get(service);
-                let outstanding = balancer.choose(&ready, failed).ok_or(UpstreamErrorKind::NoEndpoint)?;
-                let (place, address) = (outstanding.place().clone(), outstanding.address());
+                let (outstanding, tried) = balancer
+                    .choose(&ready, failed, provider.outlier.as_ref())
+                    .ok_or(UpstreamErrorKind::NoEndpoint)?;
+                let place = outstanding.place().clone();
                 let result = self
                     .exchange(outgoing, provider, model, &place, Some(outstanding), deadline)
                     .await;
                 if result.is_err() {
-                    failed.push(address);
+                    failed.push(tried.address());
                 }
+                let outcome = result.as_ref().err().map(|failure| failure.kind);
+                settle::endpoint(provider, balancer, tried, outcome);
                 result
             }
         }

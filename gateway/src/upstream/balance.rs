@@ -1,4 +1,4 @@
-//! The endpoints of a Service: each request goes to the one with the fewest outstanding.
+//! The endpoints of a Service: each request goes to the one with the fewest outstanding, among those that are well.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,14 +6,20 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rand::Rng as _;
+use tokio::time::Instant;
 
 use super::place::Place;
+use crate::health::{Breaker, Pass, Probed, Rule, Standing};
+use crate::meter::UpstreamErrorKind;
 
 /// The endpoints of one Service with what runs at each. Shared by all workers, so that they see each other's requests.
 #[derive(Debug, Default)]
 pub struct Balancer {
     known: ArcSwap<Known>,
+    /// Held while it is decided whether one more may be taken out, so that two workers do not take out one too many.
+    ejecting: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -32,11 +38,46 @@ impl Default for Known {
     }
 }
 
+/// One pod behind a Service.
 #[derive(Debug)]
-struct Endpoint {
-    address: SocketAddr,
-    place: Arc<Place>,
+pub struct Endpoint {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The same for connections.
+    pub place: Arc<Place>,
+    /// Requests that failed in a row.
+    pub breaker: Breaker,
+    /// Probes.
+    pub probed: Probed,
     outstanding: AtomicU32,
+}
+
+impl Endpoint {
+    fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            place: Arc::new(Place::socket(address)),
+            breaker: Breaker::new(Instant::now()),
+            probed: Probed::default(),
+            outstanding: AtomicU32::new(0),
+        }
+    }
+
+    /// How long a further request would queue, in outstanding requests: more for one that was taken back in only now.
+    fn load(&self, now: Option<Instant>, rule: Option<&Rule>) -> u64 {
+        let outstanding = u64::from(self.outstanding.load(Relaxed)) + 1;
+        match (now, rule) {
+            (Some(now), Some(rule)) if self.breaker.is_slow() => {
+                thousandths(outstanding as f64 / self.breaker.share(now, rule))
+            }
+            _ => outstanding * 1000,
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts of requests, never negative
+fn thousandths(load: f64) -> u64 {
+    (load * 1000.0) as u64
 }
 
 /// A request at an endpoint, counted as outstanding until this is dropped.
@@ -50,11 +91,6 @@ impl Outstanding {
     pub fn place(&self) -> &Arc<Place> {
         &self.endpoint.place
     }
-
-    /// The address of the endpoint.
-    pub fn address(&self) -> SocketAddr {
-        self.endpoint.address
-    }
 }
 
 impl Drop for Outstanding {
@@ -63,19 +99,64 @@ impl Drop for Outstanding {
     }
 }
 
+/// A request of which it is not yet known how it goes. Dropping it says that it was given up.
+#[derive(Debug)]
+pub struct EndpointTry {
+    endpoint: Arc<Endpoint>,
+    pass: Pass,
+}
+
+impl EndpointTry {
+    /// Where the request went.
+    pub fn address(&self) -> SocketAddr {
+        self.endpoint.address
+    }
+
+    /// The endpoint answered.
+    pub fn succeeded(self) {
+        self.endpoint.breaker.succeeded(Instant::now());
+    }
+}
+
+impl Drop for EndpointTry {
+    fn drop(&mut self) {
+        // After a word on how it went this finds no trial of its own any more, and does nothing.
+        self.endpoint.breaker.given_up(&self.pass, Instant::now());
+    }
+}
+
+/// What a failure at an endpoint led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// Nothing yet, or what had happened before.
+    None,
+    /// The endpoint is out.
+    Ejected,
+    /// It would be out, were not half of the endpoints out already; and none of the others is any better.
+    NoneGood,
+}
+
 impl Balancer {
-    /// Takes the endpoint with the fewest outstanding requests among those that are ready; of several with the fewest,
-    /// any. Endpoints in `failed` are taken only if there are no others. `None` without ready endpoints.
-    pub fn choose(&self, ready: &Arc<[SocketAddr]>, failed: &[SocketAddr]) -> Option<Outstanding> {
-        let mut known = self.known.load();
-        if !Arc::ptr_eq(&known.ready, ready) {
-            self.learn(ready);
-            known = self.known.load();
-        }
+    /// Takes the endpoint with the fewest outstanding requests among those that are ready and well; of several with the
+    /// fewest, any. One that was out for long enough gets one request to show what it can do. Endpoints in `failed`, and
+    /// those that are out, are taken only if there are no others. `None` without ready endpoints.
+    pub fn choose(
+        &self,
+        ready: &Arc<[SocketAddr]>,
+        failed: &[SocketAddr],
+        rule: Option<&Rule>,
+    ) -> Option<(Outstanding, EndpointTry)> {
+        let known = self.know(ready);
         let count = known.endpoints.len();
         if count == 0 {
             return None;
         }
+        // While nothing has failed, nobody asks for the time.
+        let troubled = known
+            .endpoints
+            .iter()
+            .any(|endpoint| !endpoint.breaker.is_in() || endpoint.breaker.is_slow());
+        let now = troubled.then(Instant::now);
         // A random start gives each of several equal ones the same chance.
         let start = if count == 1 {
             0
@@ -83,13 +164,47 @@ impl Balancer {
             rand::rng().random_range(0..count)
         };
         let in_order = || known.endpoints[start..].iter().chain(&known.endpoints[..start]);
-        let load = |endpoint: &&Arc<Endpoint>| endpoint.outstanding.load(Relaxed);
-        let fresh = in_order()
-            .filter(|endpoint| !failed.contains(&endpoint.address))
-            .min_by_key(load);
-        let endpoint = Arc::clone(fresh.or_else(|| in_order().min_by_key(load))?);
-        endpoint.outstanding.fetch_add(1, Relaxed);
-        Some(Outstanding { endpoint })
+        let fresh = |endpoint: &&Arc<Endpoint>| !failed.contains(&endpoint.address);
+        if let (Some(now), Some(rule)) = (now, rule) {
+            let trial = in_order()
+                .filter(fresh)
+                .filter(|endpoint| !endpoint.probed.is_failing() && endpoint.breaker.standing(now) == Standing::Trial)
+                .find_map(|endpoint| Some((endpoint, endpoint.breaker.enter(now, rule)?)));
+            if let Some((endpoint, pass)) = trial {
+                return Some(take(endpoint, pass));
+            }
+        }
+        let well = |endpoint: &&Arc<Endpoint>| endpoint.breaker.is_in() && !endpoint.probed.is_failing();
+        let load = |endpoint: &&Arc<Endpoint>| endpoint.load(now, rule);
+        let endpoint = in_order()
+            .filter(fresh)
+            .filter(well)
+            .min_by_key(load)
+            .or_else(|| in_order().filter(fresh).min_by_key(load))
+            .or_else(|| in_order().filter(well).min_by_key(load))
+            .or_else(|| in_order().min_by_key(load))?;
+        Some(take(endpoint, Pass::plain()))
+    }
+
+    /// Says that a request failed. Never more than half of the endpoints are taken out.
+    pub fn failed(&self, tried: &EndpointTry, rule: &Rule, error: UpstreamErrorKind) -> Consequence {
+        let now = Instant::now();
+        let mut none_good = false;
+        let guard = self.ejecting.lock();
+        let may_eject = || {
+            let known = self.known.load();
+            let out = known.endpoints.iter().filter(|other| !other.breaker.is_in()).count();
+            let allowed = (out + 1) * 2 <= known.endpoints.len();
+            none_good = !allowed && known.endpoints.iter().all(|other| other.breaker.is_bad(rule));
+            allowed
+        };
+        let ejected = tried.endpoint.breaker.failed(&tried.pass, now, rule, error, may_eject);
+        drop(guard);
+        match (ejected, none_good) {
+            (true, _) => Consequence::Ejected,
+            (false, true) => Consequence::NoneGood,
+            (false, false) => Consequence::None,
+        }
     }
 
     /// Whether there is a ready endpoint that is not in `failed`.
@@ -97,7 +212,28 @@ impl Balancer {
         ready.iter().any(|address| !failed.contains(address))
     }
 
-    /// Takes over a changed list. An endpoint that is still in it keeps its count and its connections.
+    /// All endpoints of a list, which becomes the known one.
+    pub fn endpoints(&self, ready: &Arc<[SocketAddr]>) -> Vec<Arc<Endpoint>> {
+        self.know(ready).endpoints.clone()
+    }
+
+    /// Takes all endpoints back in, as when a new configuration no longer takes any out.
+    pub fn reset(&self, now: Instant) {
+        for endpoint in &self.known.load().endpoints {
+            endpoint.breaker.reset(now);
+        }
+    }
+
+    fn know(&self, ready: &Arc<[SocketAddr]>) -> arc_swap::Guard<Arc<Known>> {
+        let known = self.known.load();
+        if Arc::ptr_eq(&known.ready, ready) {
+            return known;
+        }
+        self.learn(ready);
+        self.known.load()
+    }
+
+    /// Takes over a changed list. An endpoint that is still in it keeps its count, its health and its connections.
     fn learn(&self, ready: &Arc<[SocketAddr]>) {
         self.known.rcu(|known| {
             let endpoint = |address: &SocketAddr| {
@@ -105,17 +241,7 @@ impl Balancer {
                     .endpoints
                     .iter()
                     .find(|endpoint| endpoint.address == *address)
-                    .map_or_else(
-                        || {
-                            let place = Arc::new(Place::socket(*address));
-                            Arc::new(Endpoint {
-                                address: *address,
-                                place,
-                                outstanding: AtomicU32::new(0),
-                            })
-                        },
-                        Arc::clone,
-                    )
+                    .map_or_else(|| Arc::new(Endpoint::new(*address)), Arc::clone)
             };
             Known {
                 ready: Arc::clone(ready),
@@ -125,54 +251,15 @@ impl Balancer {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn addresses(ports: &[u16]) -> Arc<[SocketAddr]> {
-        ports
-            .iter()
-            .map(|port| SocketAddr::from(([127, 0, 0, 1], *port)))
-            .collect()
-    }
-
-    #[test]
-    fn requests_spread_evenly_and_a_free_endpoint_is_found() {
-        let (balancer, ready) = (Balancer::default(), addresses(&[1, 2, 3]));
-        let mut held: Vec<_> = (0..9).map(|_| balancer.choose(&ready, &[]).unwrap()).collect();
-        for address in ready.iter() {
-            assert_eq!(held.iter().filter(|o| o.address() == *address).count(), 3);
-        }
-        held.retain(|outstanding| outstanding.address() != ready[1]);
-        assert_eq!(balancer.choose(&ready, &[]).unwrap().address(), ready[1]);
-    }
-
-    #[test]
-    fn equal_endpoints_all_get_a_share() {
-        let (balancer, ready) = (Balancer::default(), addresses(&[1, 2]));
-        let first = (0..200)
-            .filter(|_| balancer.choose(&ready, &[]).unwrap().address() == ready[0])
-            .count();
-        assert!((50..=150).contains(&first), "{first}");
-    }
-
-    #[test]
-    fn a_failed_endpoint_is_avoided_while_there_is_another() {
-        let (balancer, ready) = (Balancer::default(), addresses(&[1, 2]));
-        let _busy: Vec<_> = (0..3).map(|_| balancer.choose(&ready, &[ready[0]]).unwrap()).collect();
-        assert_eq!(balancer.choose(&ready, &[ready[0]]).unwrap().address(), ready[1]);
-        assert!(balancer.choose(&ready, &ready).is_some());
-        assert!(balancer.choose(&addresses(&[]), &[]).is_none());
-    }
-
-    #[test]
-    fn an_endpoint_that_stays_keeps_its_place_and_its_count() {
-        let balancer = Balancer::default();
-        let before = addresses(&[1]);
-        let held = balancer.choose(&before, &[]).unwrap();
-        let after = addresses(&[1, 2]);
-        assert_eq!(balancer.choose(&after, &[]).unwrap().address(), after[1]);
-        let again = balancer.choose(&before, &[]).unwrap();
-        assert_eq!(held.place().id, again.place().id);
-    }
+fn take(endpoint: &Arc<Endpoint>, pass: Pass) -> (Outstanding, EndpointTry) {
+    endpoint.outstanding.fetch_add(1, Relaxed);
+    let tried = EndpointTry {
+        endpoint: Arc::clone(endpoint),
+        pass,
+    };
+    let endpoint = Arc::clone(endpoint);
+    (Outstanding { endpoint }, tried)
 }
+
+#[cfg(test)]
+mod tests;

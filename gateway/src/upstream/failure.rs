@@ -61,8 +61,8 @@ impl Failure {
                 Some(RetryOn::Connect)
             }
             Kind::FirstTokenTimeout => Some(RetryOn::FirstTokenTimeout),
-            // The same request would fail in the same way, or has no time left.
-            Kind::ClientStatus | Kind::TotalTimeout | Kind::IdleTimeout => None,
+            // The same request would fail in the same way, or has no time left; or nothing was tried.
+            Kind::ClientStatus | Kind::TotalTimeout | Kind::IdleTimeout | Kind::Unhealthy => None,
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::Upstreams;
 use super::attempt::{Answer, Outgoing};
 use super::failure::{Failure, backoff};
+use super::settle;
 use crate::admission::{BackendSet, Permit};
 use crate::meter::{RequestMeter, UpstreamErrorKind};
 use crate::plan::{Backend, Provider, Route};
@@ -35,6 +36,13 @@ struct Journey<'a> {
     provider: Option<Arc<Provider>>,
     /// Endpoints of Services that failed this request.
     failed_endpoints: Vec<SocketAddr>,
+}
+
+/// Whether a provider is tried although it is out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Force {
+    No,
+    Yes,
 }
 
 /// What follows a failure.
@@ -78,18 +86,27 @@ impl Upstreams {
 
 impl Journey<'_> {
     async fn run(&mut self, route: &Route, usable: BackendSet, permit: &mut Permit) -> Result<Answer, Failure> {
-        let mut last: Failure = UpstreamErrorKind::NoEndpoint.into();
+        route.budget.first_try();
+        let mut last: Failure = UpstreamErrorKind::Unhealthy.into();
         let mut failed: BackendSet = 0;
         let mut backend = permit.backend();
-        if backend.is_some() {
-            route.budget.first_try();
-        }
         while let Some(at) = backend {
-            last = match self.attempt(&route.backends[at]).await {
+            let tries = self.tries;
+            match self.attempt(&route.backends[at], Force::No).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
+                // It went out after it was chosen. Nothing was sent, so the next one costs nothing either.
+                Err(failure) if failure.kind == UpstreamErrorKind::Unhealthy => {}
+                Err(failure) => last = failure,
+            }
             failed |= 1 << at;
+            let untried = self.tries == tries;
+            if untried {
+                let fresh = usable & !failed;
+                backend = (fresh != 0)
+                    .then(|| permit.move_to_backend(&route.candidates, fresh))
+                    .flatten();
+                continue;
+            }
             if !last.is_retried(&route.retry.on) || self.tries > route.retry.attempts {
                 break;
             }
@@ -102,15 +119,21 @@ impl Journey<'_> {
             if !last.falls_back() {
                 break;
             }
-            if fallback.model(self.outgoing.peek.model()).is_none()
-                || !permit.move_to_provider(&fallback.provider.limit)
+            if fallback.model(self.outgoing.peek.model()).is_none() || !permit.move_to_provider(&fallback.provider.live)
             {
                 continue;
             }
-            last = match self.attempt(fallback).await {
+            match self.attempt(fallback, Force::No).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
+                Err(failure) if failure.kind == UpstreamErrorKind::Unhealthy => {}
+                Err(failure) => last = failure,
+            }
+        }
+        if self.tries == 0
+            && let Some(at) = permit.move_to_backend(&route.candidates, usable)
+        {
+            // All are out. What is out may be well again, and an answer that is not tried for is none for sure.
+            return self.attempt(&route.backends[at], Force::Yes).await;
         }
         Err(last)
     }
@@ -173,8 +196,11 @@ impl Journey<'_> {
         }
     }
 
-    async fn attempt(&mut self, backend: &Backend) -> Result<Answer, Failure> {
+    async fn attempt(&mut self, backend: &Backend, force: Force) -> Result<Answer, Failure> {
         let provider = &backend.provider;
+        let Some(trying) = provider.live.begin(provider.outlier, force == Force::Yes) else {
+            return Err(UpstreamErrorKind::Unhealthy.into());
+        };
         let asked = self.outgoing.peek.model();
         // Only backends that have the model are chosen; were it not so, the client's name would be sent.
         let model = backend.model(asked).unwrap_or(asked);
@@ -185,9 +211,11 @@ impl Journey<'_> {
             .upstreams
             .attempt(self.outgoing, backend, model, self.started, &mut self.failed_endpoints)
             .await;
-        if let Err(failure) = &result {
-            self.meter.upstream_error(&provider.name, failure.kind);
+        let outcome = result.as_ref().err().map(|failure| failure.kind);
+        if let Some(kind) = outcome {
+            self.meter.upstream_error(&provider.name, kind);
         }
+        settle::provider(provider, trying, outcome);
         result
     }
 }

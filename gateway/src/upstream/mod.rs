@@ -9,17 +9,19 @@ mod failure;
 mod forward;
 mod place;
 mod pool;
+mod settle;
 mod tls;
 
 use std::sync::Arc;
 
 pub use attempt::{Answer, AnswerBody, Outgoing, Rest};
-pub use balance::{Balancer, Outstanding};
+pub use balance::{Balancer, Endpoint, Outstanding};
 pub use budget::RetryBudget;
 pub use connect::ConnectError;
 pub use failure::{ErrorAnswer, Failure};
 pub use forward::Forwarded;
 pub use place::{Origin, Place};
+pub(crate) use pool::UpstreamBody;
 pub use pool::{Lease, Pools};
 pub use tls::client_config;
 

@@ -19,7 +19,7 @@ use super::connect::{ConnectError, connect};
 use super::place::Place;
 
 /// What is sent to providers.
-pub(super) type UpstreamBody = Full<Bytes>;
+pub(crate) type UpstreamBody = Full<Bytes>;
 
 /// A connection without a request is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
@@ -127,7 +127,7 @@ impl Pools {
     }
 
     /// A new connection, whatever is open.
-    pub(super) async fn lease_new(self: &Arc<Self>, place: &Place, timeout: Duration) -> Result<Lease, ConnectError> {
+    pub(crate) async fn lease_new(self: &Arc<Self>, place: &Place, timeout: Duration) -> Result<Lease, ConnectError> {
         let kind = match connect(place, &self.tls, timeout).await? {
             Sender::Http1(sender) => Kind::Http1(sender),
             Sender::Http2(sender) => {
@@ -189,14 +189,14 @@ impl Lease {
     }
 
     /// Whether it speaks HTTP/2.
-    pub(super) fn is_http2(&self) -> bool {
+    pub(crate) fn is_http2(&self) -> bool {
         matches!(self.kind, Kind::Http2(_))
     }
 
     /// Sends the request. An error that carries the request back says that nothing of it was sent.
     ///
     /// Dropping the future cancels the request: HTTP/1.1 closes the connection, HTTP/2 resets the stream.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         request: Request<UpstreamBody>,
     ) -> Result<Response<Incoming>, Box<TrySendError<Request<UpstreamBody>>>> {

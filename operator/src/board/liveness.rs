@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokenweir_config::status::ProviderReport;
+
 use super::Written;
 
 /// What one pod said, or that it did not.
@@ -13,6 +15,8 @@ pub struct PodReport {
     pub serving: Option<Written>,
     /// Why it refused a configuration, if it refused the one that was asked about.
     pub refused: Option<String>,
+    /// How it sees its providers.
+    pub providers: Vec<ProviderReport>,
 }
 
 /// What all pods together say about one configuration.

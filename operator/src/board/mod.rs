@@ -3,6 +3,7 @@
 //! The gateway controller writes what it compiled, the prober what pods answer, and everybody who writes a status reads. It
 //! lives in memory alone: after a restart it is filled again from the cluster.
 
+mod health;
 mod liveness;
 mod view;
 
@@ -10,9 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokenweir_config::status::ProviderReport;
 use tokenweir_crds::compile::{Kind, Verdict};
 use tokenweir_crds::conditions::Finding;
 
+use health::{ProvidersSeen, seen};
+pub use health::{healthy, route_healthy};
 pub use liveness::{Liveness, PodReport, judge};
 pub use view::{Part, programmed};
 
@@ -73,6 +77,8 @@ pub struct Seat {
     pub admin_key: String,
     /// Answers of the pods to `written`; absent until they were asked once.
     pub liveness: Option<Liveness>,
+    /// How the pods see the providers.
+    pub providers: Arc<ProvidersSeen>,
 }
 
 /// What a change of the board is about.
@@ -125,6 +131,13 @@ impl Board {
         })
     }
 
+    /// How each pod of a gateway sees a provider.
+    pub fn provider_reports(&self, gateway: &GatewayKey, provider: &str) -> Vec<ProviderReport> {
+        let seats = self.seats.read();
+        let pods = seats.get(gateway).and_then(|seat| seat.providers.get(provider));
+        pods.into_iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
     /// Takes in a configuration. The pods are taken not to have been asked about it, if it is a new one.
     pub fn configured(&self, key: &GatewayKey, new: Seat) {
         let mut news = Vec::new();
@@ -147,6 +160,7 @@ impl Board {
             *seat = Seat {
                 entries,
                 liveness,
+                providers: Arc::clone(&seat.providers),
                 ..new
             };
         }
@@ -176,25 +190,30 @@ impl Board {
             if seat.written.as_ref() != Some(written) {
                 return;
             }
+            for part in take_in_health(seat, pods) {
+                news.push(News::Part {
+                    namespace: key.namespace.clone(),
+                    part,
+                });
+            }
             let liveness = judge(written, pods);
-            if seat.liveness.as_ref() == Some(&liveness) {
-                return;
-            }
-            let floor = liveness.floor;
-            let before = seat.liveness.replace(liveness);
-            for (part, entry) in seat.entries.iter() {
-                let told = before
-                    .as_ref()
-                    .is_some_and(|before| (entry.since <= before.floor) == (entry.since <= floor));
-                // While some pods lag, the message of what they lag in counts them.
-                if !told || entry.since > floor {
-                    news.push(News::Part {
-                        namespace: key.namespace.clone(),
-                        part: part.clone(),
-                    });
+            if seat.liveness.as_ref() != Some(&liveness) {
+                let floor = liveness.floor;
+                let before = seat.liveness.replace(liveness);
+                for (part, entry) in seat.entries.iter() {
+                    let told = before
+                        .as_ref()
+                        .is_some_and(|before| (entry.since <= before.floor) == (entry.since <= floor));
+                    // While some pods lag, the message of what they lag in counts them.
+                    if !told || entry.since > floor {
+                        news.push(News::Part {
+                            namespace: key.namespace.clone(),
+                            part: part.clone(),
+                        });
+                    }
                 }
+                news.push(News::Gateway(key.clone()));
             }
-            news.push(News::Gateway(key.clone()));
         }
         self.tell(news);
     }
@@ -216,6 +235,21 @@ impl Board {
             (self.listener)(item);
         }
     }
+}
+
+/// Takes in how the pods see the providers; what reads differently now: providers, and the routes, which may use them.
+fn take_in_health(seat: &mut Seat, pods: &BTreeMap<String, PodReport>) -> Vec<PartKey> {
+    let seen = seen(pods, &seat.providers);
+    if seen == *seat.providers {
+        return Vec::new();
+    }
+    let before = std::mem::replace(&mut seat.providers, Arc::new(seen));
+    let differs = |part: &&PartKey| match part.kind {
+        Kind::ModelProvider => before.get(&part.name) != seat.providers.get(&part.name),
+        Kind::ModelRoute => true,
+        _ => false,
+    };
+    seat.entries.keys().filter(differs).cloned().collect()
 }
 
 /// The new entries, each with the generation in which its content first stood.

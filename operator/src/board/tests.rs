@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use tokenweir_config::status::HealthState;
 use tokenweir_crds::conditions::{ConditionStatus, Reason};
 
 fn key() -> GatewayKey {
@@ -21,7 +22,7 @@ fn pod(ready: bool, serving: Option<u64>) -> PodReport {
     PodReport {
         ready,
         serving: serving.map(written),
-        refused: None,
+        ..PodReport::default()
     }
 }
 
@@ -105,7 +106,7 @@ fn the_same_number_with_another_content_is_not_live() {
     let report = PodReport {
         ready: true,
         serving: Some(other),
-        refused: None,
+        ..PodReport::default()
     };
     let liveness = judge(&written(7), &pods(&[("a", report)]));
     assert!(!liveness.is_live());
@@ -208,4 +209,48 @@ fn a_forgotten_gateway_is_told_to_all_its_parts() {
     board.forget(&key());
     assert_eq!(parts_told(&told), ["chat"]);
     assert!(board.seat(&key()).is_none());
+}
+
+#[test]
+fn a_provider_that_reads_differently_is_told_with_the_routes_and_nothing_else() {
+    let (board, told) = board();
+    let of = |kind, name: &str| {
+        let (mut part, mut entry) = entry(name, 1, 1);
+        part.kind = kind;
+        entry.verdict.kind = kind;
+        (part, entry)
+    };
+    let entries = [
+        of(Kind::ModelProvider, "openai"),
+        of(Kind::ModelProvider, "vllm"),
+        of(Kind::ModelRoute, "chat"),
+        of(Kind::Tenant, "acme"),
+    ];
+    board.configured(&key(), seat(1, &entries));
+    let report = |name: &str, state| ProviderReport {
+        name: name.into(),
+        state,
+        reason: String::new(),
+        since_unix_ms: 1,
+    };
+    let observe = |state| {
+        let pod = PodReport {
+            providers: vec![report("openai", state), report("vllm", HealthState::Healthy)],
+            ..pod(true, Some(1))
+        };
+        board.observed(&key(), &written(1), &pods(&[("edge-0", pod)]));
+    };
+    observe(HealthState::Healthy);
+    parts_told(&told);
+    observe(HealthState::Healthy);
+    assert!(parts_told(&told).is_empty());
+    observe(HealthState::Unhealthy);
+    assert_eq!(parts_told(&told), ["openai", "chat"]);
+    assert_eq!(
+        board.provider_reports(&key(), "openai")[0].state,
+        HealthState::Unhealthy
+    );
+    // A new configuration does not make the pods forget.
+    board.configured(&key(), seat(2, &entries));
+    assert_eq!(board.provider_reports(&key(), "openai").len(), 1);
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use kube::Resource as _;
 use tokenweir_crds::api::{LLMGateway, LLMGatewaySpec, ModelProvider, ModelRoute, Tenant};
 use tokenweir_crds::compile::{self, Inputs, Kind, Secrets, Verdict, referenced_secrets};
+use tokenweir_crds::conditions::Finding;
 
 use super::error::PartError;
-use crate::board::{GatewayKey, Part, PartKey};
+use crate::board::{GatewayKey, Part, PartKey, healthy};
 use crate::context::Context;
 use crate::runtime::Guarded;
 use crate::watch::{find, inner};
@@ -97,6 +98,22 @@ pub async fn dereference(context: &Context, subject: Subject<'_>) -> Result<Opti
     }
     let verdict = solo(context, subject, &namespace, all).await?;
     Ok(verdict.map(|verdict| Found { verdict, parts }))
+}
+
+/// How the gateways that serve an object see a provider.
+pub fn provider_health(context: &Context, namespace: &str, found: &Found, provider: &str) -> Finding {
+    let reports: Vec<_> = found
+        .parts
+        .iter()
+        .flat_map(|part| {
+            let key = GatewayKey {
+                namespace: namespace.to_owned(),
+                name: part.gateway.clone(),
+            };
+            context.board.provider_reports(&key, provider)
+        })
+        .collect();
+    healthy(&reports)
 }
 
 /// The board knows this version of the object, and the pods were asked about it.

@@ -7,7 +7,7 @@ use tokenweir_crds::conditions::{ConditionStatus, ConditionType, Finding, find_c
 use super::dereference::Found;
 use crate::board::programmed;
 
-/// The three findings about an object.
+/// The findings about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
     /// It makes sense.
@@ -16,6 +16,8 @@ pub struct Judged {
     pub resolved: Finding,
     /// Pods serve it.
     pub programmed: Finding,
+    /// What it leads to is well; for what leads nowhere there is no such finding.
+    pub healthy: Option<Finding>,
     /// False if the message of `programmed` names a generation that may be too new.
     exact: bool,
 }
@@ -26,11 +28,19 @@ pub fn judge(found: &Found, idle: &str) -> Judged {
         accepted: found.verdict.accepted(),
         resolved: found.verdict.resolved_refs(),
         programmed: programmed(&found.parts, idle),
+        healthy: None,
         exact: found.parts.iter().any(|part| part.entry.exact),
     }
 }
 
 impl Judged {
+    /// The same with a finding on health.
+    #[must_use]
+    pub fn with_health(mut self, healthy: Finding) -> Self {
+        self.healthy = Some(healthy);
+        self
+    }
+
     /// The conditions, given those of before.
     pub fn conditions(self, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
         let mut programmed = self.programmed;
@@ -50,6 +60,9 @@ impl Judged {
             (ConditionType::Programmed, &programmed),
         ] {
             set_condition(&mut conditions, kind, finding, generation, now);
+        }
+        if let Some(healthy) = &self.healthy {
+            set_condition(&mut conditions, ConditionType::Healthy, healthy, generation, now);
         }
         conditions
     }

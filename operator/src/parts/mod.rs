@@ -9,7 +9,7 @@ mod judge;
 mod provider;
 mod route;
 
-pub use dereference::{Subject, dereference};
+pub use dereference::{Found, Subject, dereference, provider_health};
 pub use error::PartError;
 pub use judge::{Judged, judge};
 pub use provider::ProviderReconciler;

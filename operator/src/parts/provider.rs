@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 use tokenweir_crds::api::{ModelProvider, ModelProviderStatus};
 use tokenweir_crds::compile::check_backend_ref;
 
-use super::{PartError, Subject, dereference, judge};
+use super::{PartError, Subject, dereference, judge, provider_health};
 use crate::context::Context;
 use crate::kubernetes::{Statuses, patch_unreadable};
 use crate::runtime::Reconciler;
@@ -62,7 +62,8 @@ impl Reconciler for ProviderReconciler {
             return Ok(Action::await_change());
         };
         // Gateways follow the endpoints themselves, so this is told and changes nothing about what is served.
-        let services = self.services(&object.namespace().unwrap_or_default());
+        let namespace = object.namespace().unwrap_or_default();
+        let services = self.services(&namespace);
         found.verdict.problems.extend(check_backend_ref(object, &services));
         let generation = object.metadata.generation;
         let before = self.statuses.latest(object, object.status.as_ref());
@@ -70,9 +71,11 @@ impl Reconciler for ProviderReconciler {
             .as_ref()
             .map(|status| status.conditions.as_slice())
             .unwrap_or_default();
+        let health = provider_health(&self.context, &namespace, &found, &object.name_any());
+        let judged = judge(&found, IDLE).with_health(health);
         let status = ModelProviderStatus {
             observed_generation: generation,
-            conditions: judge(&found, IDLE).conditions(conditions, generation, self.context.clock.now()),
+            conditions: judged.conditions(conditions, generation, self.context.clock.now()),
         };
         self.statuses
             .write(object, before.as_ref(), &status)

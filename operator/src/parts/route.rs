@@ -1,10 +1,13 @@
 //! `ModelRoute`: its status.
 
+use kube::ResourceExt as _;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
-use tokenweir_crds::api::{ModelRoute, ModelRouteStatus};
+use tokenweir_crds::api::{ModelRoute, ModelRouteStatus, NameRef};
+use tokenweir_crds::conditions::Finding;
 
-use super::{PartError, Subject, dereference, judge};
+use super::{Found, PartError, Subject, dereference, judge, provider_health};
+use crate::board::route_healthy;
 use crate::context::Context;
 use crate::kubernetes::{Statuses, patch_unreadable};
 use crate::runtime::Reconciler;
@@ -26,6 +29,23 @@ impl RouteReconciler {
         let statuses = Statuses::new(context.client.clone(), FIELD_MANAGER);
         Self { context, statuses }
     }
+
+    fn health(&self, route: &ModelRoute, found: &Found) -> Finding {
+        let namespace = route.namespace().unwrap_or_default();
+        let of = |reference: &NameRef| {
+            let health = provider_health(&self.context, &namespace, found, &reference.name);
+            (reference.name.clone(), health)
+        };
+        let weighted = route.spec.backends.iter().filter(|backend| backend.weight > 0);
+        let backends: Vec<_> = weighted.map(|backend| of(&backend.provider_ref)).collect();
+        let fallbacks: Vec<_> = route
+            .spec
+            .fallbacks
+            .iter()
+            .map(|target| of(&target.provider_ref))
+            .collect();
+        route_healthy(&backends, &fallbacks)
+    }
 }
 
 impl Reconciler for RouteReconciler {
@@ -46,9 +66,10 @@ impl Reconciler for RouteReconciler {
             .as_ref()
             .map(|status| status.conditions.as_slice())
             .unwrap_or_default();
+        let judged = judge(&found, IDLE).with_health(self.health(object, &found));
         let status = ModelRouteStatus {
             observed_generation: generation,
-            conditions: judge(&found, IDLE).conditions(conditions, generation, self.context.clock.now()),
+            conditions: judged.conditions(conditions, generation, self.context.clock.now()),
         };
         self.statuses
             .write(object, before.as_ref(), &status)

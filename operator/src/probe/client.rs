@@ -19,8 +19,8 @@ use tokio::time::timeout;
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections to pods are kept this long, so that the rounds after one change share them.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A status report has some hundred bytes.
-const MAX_BYTES: usize = 64 * 1024;
+/// A status report has some hundred bytes, and about as many for each provider.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Why a pod's answer is not known.
 #[derive(Debug, thiserror::Error)]

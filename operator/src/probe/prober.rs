@@ -194,6 +194,7 @@ fn report(written: &Written, ready: bool, answer: Option<&Status>) -> PodReport 
                     .is_none_or(|generation| generation == written.generation)
             })
             .map(|rejected| rejected.reason.clone()),
+        providers: status.providers.clone(),
     }
 }
 

@@ -63,6 +63,7 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
                     idle_ms: 30_000,
                     total_ms: 60_000,
                 },
+                health: tokenweir_config::Health::default(),
             },
         )]),
         routes: BTreeMap::from([(

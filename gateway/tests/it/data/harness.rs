@@ -14,11 +14,12 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokenweir_config::keys::KeyHasher;
-use tokenweir_config::status::Phase;
+use tokenweir_config::status::{Phase, ProviderReport};
 use tokenweir_config::{ServiceRef, Snapshot};
 use tokenweir_gateway::clock::SystemClock;
 use tokenweir_gateway::drain::Drain;
 use tokenweir_gateway::endpoints::EndpointTable;
+use tokenweir_gateway::health::{Prober, report};
 use tokenweir_gateway::meter::{MeterHub, Scopes, SeriesTotals};
 use tokenweir_gateway::plan::{Plan, PlanCell};
 use tokenweir_gateway::server::{Running, ServeParts, start};
@@ -269,6 +270,22 @@ impl Gateway {
             .filter(|outcome| outcome.status == status)
             .map(|outcome| outcome.duration.count())
             .sum()
+    }
+
+    /// How the providers are.
+    pub fn reports(&self) -> Vec<ProviderReport> {
+        report(
+            &self.plan.load_full(),
+            &self.endpoints,
+            tokio::time::Instant::now(),
+            1_000_000,
+        )
+    }
+
+    /// Probes as the control thread does, until the test ends.
+    pub fn probe(&self) {
+        let prober = Prober::new(Arc::clone(&self.plan), Arc::clone(&self.endpoints), client_config());
+        tokio::spawn(prober.run());
     }
 
     pub fn upstream_errors(&self) -> BTreeMap<String, u64> {

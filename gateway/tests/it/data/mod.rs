@@ -3,6 +3,7 @@
 mod admission;
 mod errors;
 mod harness;
+mod health;
 mod http2;
 mod lifecycle;
 mod plain;

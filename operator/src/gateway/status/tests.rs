@@ -41,7 +41,7 @@ fn seat(pods: &[(&str, Option<u64>)]) -> Seat {
                     generation,
                     digest: format!("d{generation}"),
                 }),
-                refused: None,
+                ..PodReport::default()
             };
             ((*name).to_owned(), report)
         })
