@@ -246,7 +246,7 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
                 // Always asked for, so that tokens are counted.
                 include_usage: stream,
                 user: user.map(|value| Named::new("user", value)),
-                extras: Vec::new(),
+                ..Request::default()
             }
         },
     )
