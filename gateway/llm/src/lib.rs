@@ -13,12 +13,14 @@
 //!
 //! - [`dialect`] has what each side of each dialect can do.
 //! - [`translate`] joins a client's dialect with a provider's.
+//! - [`embeddings`] does the same for embeddings.
 //!
 //! Nothing here does I/O, reads a clock or panics on foreign bytes. Every parser is linear in its input and none
 //! recurses into it, so a deeply nested body costs no stack.
 
 pub mod conversation;
 pub mod dialect;
+pub mod embeddings;
 pub mod error;
 pub mod request;
 pub mod response;

@@ -8,6 +8,7 @@
 
 mod clouds;
 mod converse;
+mod embeddings;
 mod errors;
 mod gemini;
 mod inspectors;

@@ -1,0 +1,94 @@
+//! OpenAI's embeddings in front of providers that have them in other words.
+//!
+//! | field | Gemini | Vertex AI | Titan | Cohere |
+//! |---|---|---|---|---|
+//! | `input`, one text | yes | yes | yes | yes |
+//! | `input`, several texts | yes | yes | no: one a request | yes |
+//! | `input`, tokens | no | no | no | no |
+//! | `dimensions` | yes | yes | yes | v4 and later |
+//! | `encoding_format` | here | here | here | here |
+//! | `task_type` | yes | yes | no | no |
+//! | `input_type` | no | no | no | yes, else `search_document` |
+//! | all others | no | no | no | no |
+//!
+//! What a provider does not have is reported, as it is for conversations. `encoding_format` is answered here, since the
+//! providers give floats and OpenAI's own packages ask for `base64` unless they are told otherwise.
+//!
+//! Where a provider does not say its tokens, the client reads an estimate, and [`Usage`] stays empty.
+
+mod answer;
+mod request;
+
+pub use request::{Embed, Encoding, Input};
+
+use crate::Usage;
+use crate::conversation::{Report, Unsupported};
+use crate::dialect::{
+    AnswerError, ChatCompletions, ClientDialect as _, Converse, Gemini, ProviderError, ProviderWire as _,
+};
+
+/// What a provider of embeddings speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EmbeddingsWire {
+    /// Google's Gemini API: `batchEmbedContents`.
+    Gemini,
+    /// Google's Vertex AI: `predict`.
+    Vertex,
+    /// Amazon Titan on Bedrock: `invoke`.
+    Titan,
+    /// Cohere on Bedrock: `invoke`.
+    Cohere,
+}
+
+impl EmbeddingsWire {
+    /// What a model on Bedrock speaks, by its id; `None` for one that has no embeddings, or whose form is not known.
+    pub fn of_bedrock(model: &str) -> Option<Self> {
+        if model.contains("amazon.titan-embed-text") {
+            Some(Self::Titan)
+        } else if model.contains("cohere.embed") {
+            Some(Self::Cohere)
+        } else {
+            None
+        }
+    }
+
+    /// The wire's name for messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gemini => "Google Gemini",
+            Self::Vertex => "Google Vertex AI",
+            Self::Titan => "Amazon Titan",
+            Self::Cohere => "Cohere on Amazon Bedrock",
+        }
+    }
+
+    /// Writes a request for a model. What the wire has no place for is an error, unless it is to be dropped; an input
+    /// cannot be dropped.
+    pub fn request(self, embed: &Embed, model: &str, drop_unsupported: bool) -> Result<Vec<u8>, Unsupported> {
+        let mut report = Report::about(self.name());
+        let body = request::write(self, embed, model, &mut report);
+        match (report.finish(), body) {
+            (Err(unsupported), Some(_)) if !drop_unsupported => Err(unsupported),
+            (_, Some(body)) => Ok(body),
+            (_, None) => Err(Unsupported {
+                fields: vec!["input".into()],
+                target: self.name(),
+            }),
+        }
+    }
+
+    /// Translates an answer; also says what it has cost.
+    pub fn answer(self, body: &[u8], embed: &Embed) -> Result<(Vec<u8>, Usage), AnswerError> {
+        answer::translate(self, body, embed)
+    }
+
+    /// Translates an answer with an error status.
+    pub fn error(self, status: u16, body: &[u8]) -> (ProviderError, Vec<u8>) {
+        let error = match self {
+            Self::Gemini | Self::Vertex => Gemini::read_error(status, body),
+            Self::Titan | Self::Cohere => Converse::read_error(status, body),
+        };
+        let body = ChatCompletions::write_error(&error);
+        (error, body)
+    }
+}
