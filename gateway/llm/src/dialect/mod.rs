@@ -7,12 +7,14 @@
 pub(crate) mod json;
 mod media;
 
+pub mod anthropic;
 pub mod converse;
 pub mod gemini;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_responses;
 
+pub use anthropic::Messages;
 pub use converse::Converse;
 pub use gemini::Gemini;
 pub use openai_chat::ChatCompletions;

@@ -15,13 +15,7 @@ pub use stream::{Progress, StreamTranslation};
 
 /// Reads a client's request.
 pub fn read_request(client: Client, body: &[u8]) -> Result<Request, RequestError> {
-    match ClientSide::of(client) {
-        Some(side) => (side.read_request)(body),
-        None => Err(RequestError::Malformed {
-            at: "model".into(),
-            expected: "one whose provider speaks the dialect of the request",
-        }),
-    }
+    (ClientSide::of(client).read_request)(body)
 }
 
 /// A client's dialect in front of a provider's wire.
@@ -32,7 +26,7 @@ pub struct Translation {
 }
 
 impl Translation {
-    /// Joins the two. `None`: both are the same, and bytes are passed on; or one of them cannot be translated.
+    /// Joins the two. `None`: both are the same, and bytes are passed on.
     pub const fn new(client: Client, wire: Wire) -> Option<Self> {
         if matches!(
             (client, wire),
@@ -40,10 +34,10 @@ impl Translation {
         ) {
             return None;
         }
-        match (ClientSide::of(client), WireSide::of(wire)) {
-            (Some(client), Some(wire)) => Some(Self { client, wire }),
-            _ => None,
-        }
+        Some(Self {
+            client: ClientSide::of(client),
+            wire: WireSide::of(wire),
+        })
     }
 
     /// Writes a request for a target. What its wire has no place for is an error, unless it is to be dropped.

@@ -3,8 +3,8 @@
 use crate::RequestError;
 use crate::conversation::{Answer, Report, Request};
 use crate::dialect::{
-    AnswerError, ChatCompletions, Client, ClientDialect, Completions, Context, Converse, Gemini, ProviderError,
-    ProviderWire, Responses, StreamReader, StreamWriter, Target, Wire,
+    AnswerError, ChatCompletions, Client, ClientDialect, Completions, Context, Converse, Gemini, Messages,
+    ProviderError, ProviderWire, Responses, StreamReader, StreamWriter, Target, Wire,
 };
 
 /// The functions of a client's dialect.
@@ -17,14 +17,13 @@ pub(super) struct ClientSide {
 }
 
 impl ClientSide {
-    /// `None` for a dialect that is only passed through.
-    pub(super) const fn of(client: Client) -> Option<Self> {
-        Some(match client {
+    pub(super) const fn of(client: Client) -> Self {
+        match client {
             Client::ChatCompletions => Self::from::<ChatCompletions>(),
             Client::Completions => Self::from::<Completions>(),
             Client::Responses => Self::from::<Responses>(),
-            Client::Messages => return None,
-        })
+            Client::Messages => Self::from::<Messages>(),
+        }
     }
 
     const fn from<D: ClientDialect>() -> Self {
@@ -48,14 +47,13 @@ pub(super) struct WireSide {
 }
 
 impl WireSide {
-    /// `None` for a wire that is only passed through.
-    pub(super) const fn of(wire: Wire) -> Option<Self> {
-        Some(match wire {
+    pub(super) const fn of(wire: Wire) -> Self {
+        match wire {
             Wire::ChatCompletions => Self::from::<ChatCompletions>(),
             Wire::Converse => Self::from::<Converse>(),
             Wire::Gemini => Self::from::<Gemini>(),
-            Wire::Messages => return None,
-        })
+            Wire::Messages => Self::from::<Messages>(),
+        }
     }
 
     const fn from<W: ProviderWire>() -> Self {

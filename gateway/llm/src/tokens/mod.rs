@@ -15,6 +15,12 @@
 //! It is deterministic, linear, allocates nothing, and serves live rates and the simulator. It is no basis for money:
 //! what a provider reports always wins.
 
+mod image;
+mod input;
+
+pub(crate) use image::Vision;
+pub use input::estimate_input;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Letters,
@@ -80,7 +86,16 @@ fn cost(class: Class, length: u64, first: char, last: bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_token_has_at_least_one_byte(text in ".{0,60}") {
+            prop_assert!(estimate(&text) <= u64::try_from(text.len()).unwrap());
+        }
+    }
 
     #[test]
     fn runs_cost_what_the_table_says() {

@@ -1,0 +1,229 @@
+//! The content of a streamed answer: one block after the other.
+//!
+//! Anthropic's streams have one block open at a time. Calls of other providers may overlap, so what belongs to a later
+//! one waits until the earlier is complete.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::conversation::{Event, PartStart};
+use crate::dialect::anthropic::blocks::WireCitation;
+use crate::dialect::anthropic::ids;
+use crate::dialect::json::encode;
+use crate::{sse, tokens};
+
+/// Writes an event with its name.
+pub(super) fn put(name: &str, data: &impl Serialize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&sse::encode(Some(name), &encode(data)));
+}
+
+#[derive(Serialize)]
+struct Start<'a> {
+    r#type: &'static str,
+    index: u32,
+    content_block: EmptyBlock<'a>,
+}
+
+/// A block at its start.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum EmptyBlock<'a> {
+    Text {
+        text: &'static str,
+    },
+    Thinking {
+        thinking: &'static str,
+        signature: &'static str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: NoInput,
+    },
+}
+
+#[derive(Serialize)]
+struct NoInput {}
+
+#[derive(Serialize)]
+struct More<'a> {
+    r#type: &'static str,
+    index: u32,
+    delta: Delta<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Delta<'a> {
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'a str },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'a str },
+    #[serde(rename = "citations_delta")]
+    Citations { citation: WireCitation<'a> },
+}
+
+#[derive(Serialize)]
+struct Stop {
+    r#type: &'static str,
+    index: u32,
+}
+
+/// The blocks of an answer.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    /// The part whose events go out.
+    current: Option<u32>,
+    /// Whether its block has begun. A text's begins with its first piece, as Anthropic sends none that is empty.
+    begun: bool,
+    /// How many blocks have ended.
+    index: u32,
+    /// Events of parts that began before the current one ended.
+    waiting: BTreeMap<u32, Vec<Event>>,
+    tokens: u64,
+    refused: bool,
+}
+
+impl Blocks {
+    /// Whether the model refused in a part of its own.
+    pub(super) const fn refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Tokens that have gone out, estimated piece by piece.
+    pub(super) const fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Takes an event of a part.
+    pub(super) fn write(&mut self, part: u32, event: &Event, out: &mut Vec<u8>) {
+        if self.current.is_some_and(|current| current != part) {
+            self.waiting.entry(part).or_default().push(event.clone());
+            return;
+        }
+        self.step(part, event, out);
+        while self.current.is_none()
+            && let Some((part, events)) = self.waiting.pop_first()
+        {
+            for event in events {
+                self.step(part, &event, out);
+            }
+        }
+    }
+
+    /// Ends what is open and what waits.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        while let Some(part) = self.current {
+            self.write(part, &Event::PartEnd { choice: 0, part }, out);
+        }
+    }
+
+    fn step(&mut self, part: u32, event: &Event, out: &mut Vec<u8>) {
+        if let Event::PartStart { start, .. } = event {
+            self.current = Some(part);
+            self.start(start, out);
+        }
+        if self.current != Some(part) {
+            return;
+        }
+        match event {
+            Event::Text { text, .. } | Event::Refusal { text, .. } if text.is_empty() => {}
+            Event::Text { text, .. } | Event::Refusal { text, .. } => {
+                self.tokens += tokens::estimate(text);
+                self.begin_text(out);
+                self.delta(Delta::Text { text }, out);
+            }
+            Event::Thinking { text, .. } => {
+                self.tokens += tokens::estimate(text);
+                self.delta(Delta::Thinking { thinking: text }, out);
+            }
+            Event::Signature { signature, .. } => self.delta(Delta::Signature { signature }, out),
+            Event::Arguments { json, .. } => {
+                self.tokens += tokens::estimate(json);
+                self.delta(Delta::InputJson { partial_json: json }, out);
+            }
+            Event::Citation { citation, .. } => {
+                self.begin_text(out);
+                let citation = WireCitation::from(citation);
+                self.delta(Delta::Citations { citation }, out);
+            }
+            Event::PartEnd { .. } => self.end(out),
+            Event::PartStart { .. }
+            | Event::Start { .. }
+            | Event::Finish { .. }
+            | Event::Usage(_)
+            | Event::Error(_)
+            | Event::End => {}
+        }
+    }
+
+    fn start(&mut self, start: &PartStart, out: &mut Vec<u8>) {
+        match start {
+            PartStart::Text => {}
+            PartStart::Refusal => self.refused = true,
+            PartStart::Thinking => {
+                let block = EmptyBlock::Thinking {
+                    thinking: "",
+                    signature: "",
+                };
+                self.begin(block, out);
+            }
+            PartStart::RedactedThinking { data } => self.begin(EmptyBlock::RedactedThinking { data }, out),
+            PartStart::ToolCall { id, name, signature } => {
+                self.tokens += tokens::estimate(name);
+                let id = ids::with_signature(id, signature.as_deref());
+                let block = EmptyBlock::ToolUse {
+                    id: &id,
+                    name,
+                    input: NoInput {},
+                };
+                self.begin(block, out);
+            }
+        }
+    }
+
+    fn begin_text(&mut self, out: &mut Vec<u8>) {
+        if !self.begun {
+            self.begin(EmptyBlock::Text { text: "" }, out);
+        }
+    }
+
+    fn begin(&mut self, content_block: EmptyBlock<'_>, out: &mut Vec<u8>) {
+        self.begun = true;
+        let start = Start {
+            r#type: "content_block_start",
+            index: self.index,
+            content_block,
+        };
+        put("content_block_start", &start, out);
+    }
+
+    fn delta(&self, delta: Delta<'_>, out: &mut Vec<u8>) {
+        let more = More {
+            r#type: "content_block_delta",
+            index: self.index,
+            delta,
+        };
+        put("content_block_delta", &more, out);
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.current = None;
+        if std::mem::take(&mut self.begun) {
+            let stop = Stop {
+                r#type: "content_block_stop",
+                index: self.index,
+            };
+            put("content_block_stop", &stop, out);
+            self.index = self.index.saturating_add(1);
+        }
+    }
+}

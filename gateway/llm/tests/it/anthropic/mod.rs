@@ -1,0 +1,75 @@
+//! Anthropic Messages, as clients speak it and as it is spoken to the provider.
+
+mod answers;
+mod asked;
+mod controls;
+mod count;
+mod errors;
+mod laws;
+mod made;
+mod reads;
+mod streams;
+mod told;
+mod writes;
+
+use serde_json::Value;
+use tokenweir_llm::conversation::{Event, Report, Request};
+use tokenweir_llm::dialect::{ClientDialect, Context, Messages, ProviderWire, Target};
+
+/// A model that takes all that the dialect had before models differed.
+const COMPATIBLE: &str = "kimi-k2";
+
+fn read(body: &Value) -> Request {
+    Messages::read_request(body.to_string().as_bytes()).unwrap()
+}
+
+fn value(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap()
+}
+
+/// The body for a model, and the fields that it has no place for.
+fn write(request: &Request, model: &str) -> (Value, Vec<String>) {
+    let mut report = Report::about(Messages::NAME);
+    let target = Target {
+        model,
+        ..Target::default()
+    };
+    let body = Messages::write_request(request, &target, &mut report);
+    let unsupported = report
+        .finish()
+        .err()
+        .map_or_else(Vec::new, |found| found.fields.iter().map(ToString::to_string).collect());
+    (value(&body), unsupported)
+}
+
+fn context() -> Context {
+    Context {
+        id: "req1".into(),
+        now_unix: 1_800_000_000,
+        request: read(&serde_json::json!({
+            "model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": "hello world"}],
+        }))
+        .into(),
+    }
+}
+
+/// The events of a stream that comes in these pieces.
+fn events(pieces: &[&[u8]]) -> Vec<Event> {
+    let mut reader = <Messages as ProviderWire>::stream();
+    let mut events = Vec::new();
+    for piece in pieces {
+        reader.push(piece, &mut events);
+    }
+    reader.finish(&mut events);
+    events
+}
+
+/// The stream that events make.
+fn stream(events: &[Event]) -> String {
+    let mut writer = <Messages as ClientDialect>::stream(context());
+    let mut out = Vec::new();
+    for event in events {
+        writer.write(event, &mut out);
+    }
+    String::from_utf8(out).unwrap()
+}
