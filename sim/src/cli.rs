@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tokenweir_process::{LogArgs, LogSetupError};
 
 use crate::behaviour::{FaultChain, Latency, OutputTokens};
-use crate::config::{ConfigError, SimConfig};
+use crate::config::{ConfigError, SimConfig, TlsFiles};
 use crate::net::{Sim, StartError};
 
 /// A simulated LLM provider: OpenAI and Anthropic wire, latency models, faults, request recording.
@@ -74,6 +74,23 @@ pub struct Cli {
     /// A file with one key a line, read again whenever it changes
     #[arg(long, env = "TOKENWEIR_SIM_API_KEY_FILE", value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+
+    /// A certificate in PEM; with it, the simulator speaks TLS
+    #[arg(long, env = "TOKENWEIR_SIM_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's key in PEM
+    #[arg(long, env = "TOKENWEIR_SIM_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Authorities in PEM of which clients must show a certificate
+    #[arg(
+        long,
+        env = "TOKENWEIR_SIM_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    tls_client_ca: Option<PathBuf>,
 
     #[command(flatten)]
     logs: LogArgs,
@@ -167,6 +184,13 @@ impl Cli {
         }
         if self.api_key_file.is_some() {
             config.api_key_file.clone_from(&self.api_key_file);
+        }
+        if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            config.tls = Some(TlsFiles {
+                cert: cert.clone(),
+                key: key.clone(),
+                client_ca: self.tls_client_ca.clone(),
+            });
         }
         Ok(config)
     }

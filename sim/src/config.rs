@@ -19,10 +19,25 @@ pub struct SimConfig {
     pub api_keys: Vec<String>,
     /// A file with one key a line, read again whenever it changes.
     pub api_key_file: Option<PathBuf>,
+    /// TLS, with HTTP/2 by ALPN. Absent: plain text.
+    pub tls: Option<TlsFiles>,
     /// How long open requests may go on after a stop, in milliseconds.
     pub grace_ms: u64,
     /// How requests are answered.
     pub behaviour: Behaviour,
+}
+
+/// Files in PEM, read at the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate, with those between it and its authority.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Authorities of which clients must show a certificate. Absent: clients need none.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Default for SimConfig {
@@ -32,6 +47,7 @@ impl Default for SimConfig {
             threads: 1,
             api_keys: Vec::new(),
             api_key_file: None,
+            tls: None,
             grace_ms: 10_000,
             behaviour: Behaviour::default(),
         }

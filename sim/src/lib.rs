@@ -14,10 +14,14 @@
 //! ```
 //!
 //! # Guarantees
-//! - One seed and one request give one answer, identifier included; with [`Behaviour::created`] set, the same bytes.
-//! - Usage is the number of tokens that the answer was made of, and [`tokenweir_llm::tokens::estimate`] of its text.
+//! - One seed and one request give one answer, identifier included; with [`Behaviour::created`] set, the same bytes,
+//!   but for the count of tokens that the prompt cache had.
+//! - Usage is the number of tokens that the answer was made of; for plain text, that is
+//!   [`tokenweir_llm::tokens::estimate`] of it.
 //! - With latency zero nothing sleeps; an answer costs a few microseconds.
 
+mod answer;
+mod ask;
 pub mod behaviour;
 pub mod cli;
 mod config;
@@ -26,6 +30,6 @@ mod state;
 mod wire;
 
 pub use behaviour::{Behaviour, Fault, FaultChain, Latency, OutputTokens};
-pub use config::{ConfigError, SimConfig};
+pub use config::{ConfigError, SimConfig, TlsFiles};
 pub use net::{Sim, SimHandle, StartError};
-pub use state::{RecordedRequest, RequestOutcome, Stats};
+pub use state::{RateLimit, RecordedRequest, RequestOutcome, Stats};

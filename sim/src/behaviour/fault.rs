@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::millis;
 use super::spec::{Spec, SpecError};
+use crate::state::RateLimit;
 
 /// One way to fail. Parameters are written behind it, for example `429;retry-after=2`.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +60,30 @@ pub enum FaultKind {
     Malformed {
         /// Tokens before it.
         after: u64,
+        /// What comes.
+        form: Malformed,
     },
+    /// `html`, `html;status=502`: a page as load balancers show it.
+    Html {
+        /// Status of the answer.
+        status: u16,
+    },
+    /// `length;by=10`: `content-length` says so many bytes more than there are; `length;by=-10`: fewer.
+    Length {
+        /// The difference.
+        by: i64,
+    },
+    /// `idle-close`: the answer is whole and its connection stays open, and is closed just as the next request comes.
+    /// On HTTP/1.1 alone.
+    IdleClose,
+    /// `goaway`: the answer is whole, and the connection takes no further requests; `goaway;after=3`: the connection
+    /// ends so, with the answer incomplete. On HTTP/2 with a GOAWAY.
+    GoAway {
+        /// Tokens before the end; `None`: the answer is whole.
+        after: Option<u64>,
+    },
+    /// `limit;requests=10;tokens=1000;window=60000`: rate limits in headers that run down, and a 429 at their end.
+    Limit(RateLimit),
     /// `error;after=3`: an error event, and the end of the stream.
     ErrorEvent {
         /// Tokens before it.
@@ -77,12 +101,27 @@ pub enum FaultKind {
     },
     /// `no-usage`: usage is left out, asked for or not.
     NoUsage,
-    /// `no-done`: the stream ends without `[DONE]`.
+    /// `usage-twice`: a stream tells usage twice, where it tells it at all.
+    UsageTwice,
+    /// `no-done`: the stream ends without `[DONE]`, or its wire's other mark.
     NoDone,
 }
 
+/// What comes in place of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// `as=json`: an event with cut-off JSON.
+    Json,
+    /// `as=utf8`: an event with bytes that are no text.
+    Utf8,
+    /// `as=text`: lines that are no event.
+    Text,
+    /// `as=endless`: a mebibyte of one event without an end, and the end of the stream.
+    Endless,
+}
+
 const KNOWN: &str = "ok, a status from 400 to 599, delay, hang, stall, reset, close, malformed, error, split, \
-                     slow-loris, no-usage, no-done";
+                     slow-loris, html, length, idle-close, goaway, limit, no-usage, usage-twice, no-done";
 
 impl Fault {
     /// How the fault was written.
@@ -123,7 +162,23 @@ impl FromStr for Fault {
             },
             ("malformed", _) => FaultKind::Malformed {
                 after: spec.whole("after")?.unwrap_or(0),
+                form: Malformed::parse(spec.text("as"))?,
             },
+            ("html", _) => FaultKind::Html {
+                status: http_status(spec.whole("status")?)?,
+            },
+            ("length", _) => FaultKind::Length {
+                by: by(spec.text("by"))?,
+            },
+            ("idle-close", _) => FaultKind::IdleClose,
+            ("goaway", _) => FaultKind::GoAway {
+                after: spec.whole("after")?,
+            },
+            ("limit", _) => FaultKind::Limit(RateLimit {
+                requests: spec.whole("requests")?.unwrap_or(u64::from(u32::MAX)),
+                tokens: spec.whole("tokens")?.unwrap_or(u64::from(u32::MAX)),
+                window: millis(spec.number("window")?.unwrap_or(60_000.0)),
+            }),
             ("error", _) => FaultKind::ErrorEvent {
                 after: spec.whole("after")?.unwrap_or(0),
             },
@@ -134,6 +189,7 @@ impl FromStr for Fault {
                 interval: millis(spec.number("interval")?.unwrap_or(100.0)),
             },
             ("no-usage", _) => FaultKind::NoUsage,
+            ("usage-twice", _) => FaultKind::UsageTwice,
             ("no-done", _) => FaultKind::NoDone,
             (other, _) => {
                 return Err(SpecError::Name {
@@ -158,6 +214,43 @@ impl FromStr for Fault {
             text: text.trim().into(),
         })
     }
+}
+
+impl Malformed {
+    fn parse(text: Option<&str>) -> Result<Self, SpecError> {
+        match text {
+            None | Some("json") => Ok(Self::Json),
+            Some("utf8") => Ok(Self::Utf8),
+            Some("text") => Ok(Self::Text),
+            Some("endless") => Ok(Self::Endless),
+            Some(other) => Err(SpecError::Value {
+                name: "as".into(),
+                given: other.into(),
+                expected: "json, utf8, text or endless",
+            }),
+        }
+    }
+}
+
+fn http_status(given: Option<u64>) -> Result<u16, SpecError> {
+    let status = given.unwrap_or(200);
+    match u16::try_from(status) {
+        Ok(status) if (200..600).contains(&status) => Ok(status),
+        _ => Err(SpecError::Value {
+            name: "status".into(),
+            given: status.to_string(),
+            expected: "from 200 to 599",
+        }),
+    }
+}
+
+fn by(given: Option<&str>) -> Result<i64, SpecError> {
+    let given = given.unwrap_or("10");
+    given.parse::<i32>().map(i64::from).map_err(|_| SpecError::Value {
+        name: "by".into(),
+        given: given.into(),
+        expected: "a whole number of bytes",
+    })
 }
 
 /// Faults for one request after the other, separated by commas: `500,500,ok`. The last one repeats.
@@ -233,6 +326,9 @@ mod tests {
             ("hang;after=x", "after = \"x\" must be a whole number"),
             ("500;p=2", "p = \"2\" must be from 0 to 1"),
             ("ok;after=1", "\"ok\" takes no parameter \"after\""),
+            ("malformed;as=x", "as = \"x\" must be json, utf8"),
+            ("html;status=99", "status = \"99\" must be from 200 to 599"),
+            ("length;by=x", "by = \"x\" must be a whole number of bytes"),
         ] {
             let error = text.parse::<FaultChain>().unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

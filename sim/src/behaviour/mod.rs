@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use batch::{Engine, Full, Seat};
-pub use fault::{Fault, FaultChain, FaultKind};
+pub use fault::{Fault, FaultChain, FaultKind, Malformed};
 pub use latency::Latency;
 pub(crate) use random::{Random, hash};
 pub use spec::SpecError;
@@ -39,6 +39,8 @@ pub struct Behaviour {
     /// Unix time in seconds to put into `created`. Absent: the time of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<u64>,
+    /// Refuse fields that OpenAI does not know, as OpenAI does and compatible servers do not. Other wires always do.
+    pub strict: bool,
     /// Send each stream event by itself, as real servers do. Otherwise events that are due together go out together.
     pub flush_each_event: bool,
 }
@@ -54,6 +56,7 @@ impl Default for Behaviour {
             embedding_dimensions: 256,
             record: 1000,
             created: None,
+            strict: false,
             flush_each_event: true,
         }
     }

@@ -33,6 +33,16 @@ impl Drop for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.line.is_deaf() {
+            let mut first = [0];
+            let mut peeked = ReadBuf::new(&mut first);
+            // What came stays unread, so that the close meets a request on its way, as it does in the race that this is.
+            return match self.stream.poll_peek(cx, &mut peeked) {
+                Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -1,6 +1,7 @@
 //! Sockets and threads.
 
 mod io;
+mod tls;
 mod worker;
 
 use std::net::SocketAddr;
@@ -47,6 +48,15 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The certificate, its key or the certificates of clients' authorities cannot be used.
+    #[error("cannot use {path} for TLS")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// The simulator.
@@ -66,6 +76,7 @@ impl Sim {
                 source,
             })?);
         }
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut address = config.listen;
         check_free(address).map_err(|source| StartError::Listen { address, source })?;
         let mut listeners = Vec::new();
@@ -90,6 +101,7 @@ impl Sim {
         for listener in listeners {
             let worker = worker::Worker {
                 state: Arc::clone(&state),
+                tls: tls.clone(),
                 stop: stop.clone(),
                 grace: Duration::from_millis(config.grace_ms),
             };
@@ -105,6 +117,7 @@ impl Sim {
         threads.push(spawn("sim-control", move || control.block_on(workers.wait()))?);
         Ok(SimHandle {
             address,
+            scheme: if tls.is_some() { "https" } else { "http" },
             state,
             stop,
             threads,
@@ -115,6 +128,7 @@ impl Sim {
 /// A running simulator. Dropping it stops it without waiting: open requests are cut off after the grace period.
 pub struct SimHandle {
     address: SocketAddr,
+    scheme: &'static str,
     state: Arc<State>,
     stop: CancellationToken,
     threads: Vec<JoinHandle<()>>,
@@ -126,9 +140,9 @@ impl SimHandle {
         self.address
     }
 
-    /// `http://HOST:PORT`, without a path.
+    /// `http://HOST:PORT`, or `https://…` with TLS, without a path.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// The recorded requests, oldest first.
@@ -136,10 +150,10 @@ impl SimHandle {
         self.state.recorder.requests()
     }
 
-    /// Forgets the recorded requests, and starts fault chains anew. Counters go on.
+    /// Forgets the recorded requests, and starts fault chains, rate limits and the prompt cache anew. Counters go on.
     pub fn clear_requests(&self) {
         self.state.recorder.clear();
-        self.state.reset_chains();
+        self.state.reset();
     }
 
     /// Counters, active requests and the engine's load.

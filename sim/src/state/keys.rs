@@ -24,19 +24,28 @@ impl Keys {
         self.valid.store(valid.into());
     }
 
-    /// Whether a request with these headers is served.
-    pub(crate) fn allows_headers(&self, headers: &HeaderMap) -> bool {
-        !self.required || of(headers).is_some_and(|given| self.valid.load().iter().any(|valid| valid == given))
+    /// Whether a request with this key is served.
+    pub(crate) fn allow(&self, given: Option<&str>) -> bool {
+        !self.required || given.is_some_and(|given| self.valid.load().iter().any(|valid| valid == given))
     }
 }
 
-/// The key that a request brings: OpenAI's bearer token, or Anthropic's header.
+/// Headers that bring a key as they are.
+pub(crate) const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
+
+/// A bearer token.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok())?;
+    let token = value
+        .strip_prefix("Bearer ")
+        .or_else(|| value.strip_prefix("bearer "))?;
+    Some(token.trim())
+}
+
+/// The key that a request brings, wherever it stands.
 pub(super) fn of(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    bearer
-        .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")))
-        .or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
-        .map(str::trim)
+    let mut plain = KEY_HEADERS.iter().filter_map(|name| headers.get(*name));
+    bearer(headers).or_else(|| plain.find_map(|value| value.to_str().ok()).map(str::trim))
 }
 
 /// The first 16 hex digits of a key's SHA-256: tells keys apart without showing them.

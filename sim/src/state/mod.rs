@@ -1,6 +1,8 @@
 //! What all threads of the simulator share.
 
 mod keys;
+mod limits;
+mod prompts;
 mod record;
 
 use std::collections::HashMap;
@@ -14,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use crate::behaviour::{Behaviour, Engine, Fault, FaultChain, FaultKind, Full, Random, Seat, hash};
-pub(crate) use keys::{Keys, read_key_file};
+pub(crate) use keys::{Keys, bearer, read_key_file};
+pub use limits::RateLimit;
+pub(crate) use limits::{Left, Limits};
+pub(crate) use prompts::Prompts;
 pub(crate) use record::{Head, Recorder, Track};
 pub use record::{RecordedRequest, RequestOutcome};
 
@@ -62,6 +67,8 @@ pub(crate) struct State {
     runtime: Handle,
     pub(crate) keys: Keys,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) limits: Limits,
+    pub(crate) prompts: Prompts,
     chains: Mutex<HashMap<String, u64>>,
     draws: AtomicU64,
 }
@@ -75,6 +82,8 @@ impl State {
             runtime,
             keys: Keys::new(keys, keys_required),
             recorder,
+            limits: Limits::default(),
+            prompts: Prompts::default(),
             chains: Mutex::default(),
             draws: AtomicU64::new(0),
         }
@@ -89,11 +98,14 @@ impl State {
         self.recorder.set_capacity(behaviour.record);
         let engine = Engine::start(&behaviour.latency, &self.runtime);
         self.current.store(Arc::new(Current { behaviour, engine }));
-        self.reset_chains();
+        self.reset();
     }
 
-    pub(crate) fn reset_chains(&self) {
+    /// Fault chains, rate limits and the prompt cache start anew.
+    pub(crate) fn reset(&self) {
         self.chains.lock().clear();
+        self.limits.clear();
+        self.prompts.clear();
     }
 
     /// The fault of the next request with this chain. `key` names the counter; without one, all requests with the same

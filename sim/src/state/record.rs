@@ -183,7 +183,7 @@ impl Entry {
     fn show(&self) -> RecordedRequest {
         let mut headers: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in &self.headers {
-            if *name == AUTHORIZATION || name == "x-api-key" {
+            if *name == AUTHORIZATION || keys::KEY_HEADERS.contains(&name.as_str()) {
                 continue;
             }
             let value = String::from_utf8_lossy(value.as_bytes());

@@ -27,7 +27,7 @@ pub(super) async fn handle(state: &State, request: Request<Incoming>) -> Respons
         ("/sim/requests", &Method::GET) => show(&state.recorder.requests()),
         ("/sim/requests", &Method::DELETE) => {
             state.recorder.clear();
-            state.reset_chains();
+            state.reset();
             super::text(StatusCode::NO_CONTENT, "")
         }
         ("/sim/stats", &Method::GET) => show(&state.stats()),

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::pace::Pace;
 use super::script::Script;
-use crate::behaviour::FaultKind;
+use crate::behaviour::{FaultKind, Malformed};
 use crate::state::Track;
 
 /// A fault asked for the end of the connection.
@@ -31,6 +32,10 @@ impl From<Infallible> for Broken {
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     reset: AtomicBool,
+    deaf: AtomicBool,
+    leaving: AtomicBool,
+    at_once: AtomicBool,
+    left: Notify,
 }
 
 impl Line {
@@ -41,6 +46,30 @@ impl Line {
 
     pub(crate) fn is_reset(&self) -> bool {
         self.reset.load(Ordering::Relaxed)
+    }
+
+    /// Has the connection end as soon as the client sends something again.
+    pub(super) fn close_at_next_request(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// Has the connection take no further requests, and end when its requests are answered, or at once.
+    pub(super) fn go_away(&self, at_once: bool) {
+        self.at_once.fetch_or(at_once, Ordering::Relaxed);
+        self.leaving.store(true, Ordering::Release);
+        self.left.notify_one();
+    }
+
+    /// Waits until the connection is to take no further requests, and tells whether it is to end at once.
+    pub(crate) async fn leaving(&self) -> bool {
+        while !self.leaving.swap(false, Ordering::AcqRel) {
+            self.left.notified().await;
+        }
+        self.at_once.load(Ordering::Relaxed)
     }
 }
 
@@ -122,12 +151,15 @@ impl Parts {
     /// A stream breaks behind so many tokens, a body that is no stream between its halves.
     fn fault_is_due(&self) -> bool {
         let after = match &self.fault {
-            Some(FaultKind::Hang { after } | FaultKind::Reset { after } | FaultKind::Close { after }) => {
-                after.unwrap_or(0)
-            }
-            Some(FaultKind::Stall { after, .. } | FaultKind::Malformed { after } | FaultKind::ErrorEvent { after }) => {
-                *after
-            }
+            Some(
+                FaultKind::Hang { after }
+                | FaultKind::Reset { after }
+                | FaultKind::Close { after }
+                | FaultKind::GoAway { after },
+            ) => after.unwrap_or(0),
+            Some(
+                FaultKind::Stall { after, .. } | FaultKind::Malformed { after, .. } | FaultKind::ErrorEvent { after },
+            ) => *after,
             _ => return false,
         };
         match &self.source {
@@ -157,8 +189,23 @@ impl Parts {
                 Poll::Ready(Some(Err(Broken)))
             }
             Some(FaultKind::Close { .. }) => Poll::Ready(Some(Err(Broken))),
-            Some(FaultKind::Malformed { .. }) => {
-                Poll::Ready(Some(Ok(Bytes::from_static(b"data: {\"id\":\"chatcmpl-\n\n"))))
+            Some(FaultKind::GoAway { after }) => {
+                self.line.go_away(true);
+                // The connection ends before there is more.
+                self.fault = Some(FaultKind::Hang { after });
+                Poll::Pending
+            }
+            Some(FaultKind::Malformed { form, .. }) => {
+                self.ended |= form == Malformed::Endless;
+                let Source::Stream { script, .. } = &self.source else {
+                    return Poll::Ready(None);
+                };
+                Poll::Ready(Some(Ok(match form {
+                    Malformed::Json => script.broken_event(),
+                    Malformed::Utf8 => Bytes::from_static(b"data: {\"id\":\"\xff\xfe\xc3\x28\"}\n\n"),
+                    Malformed::Text => Bytes::from_static(b"upstream connect error\n\nor disconnect\n\n"),
+                    Malformed::Endless => vec![b'x'; 1024 * 1024].into(),
+                })))
             }
             Some(FaultKind::ErrorEvent { .. }) => match &self.source {
                 Source::Stream { script, .. } => {
@@ -173,25 +220,31 @@ impl Parts {
 
     /// The next bytes to send, before they are cut small.
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        if self.fault_is_due()
-            && let Some(answer) = ready!(self.poll_fault(cx))
-        {
-            return Poll::Ready(Some(answer));
-        }
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
-        match &mut self.source {
-            Source::Halves { first, second } => Poll::Ready(first.take().or_else(|| second.take()).map(Ok)),
-            Source::Stream { script, pace } => {
-                if script.waits_for_token() {
-                    ready!(pace.poll_token(cx));
-                    script.token_is_due();
+        loop {
+            if self.fault_is_due()
+                && let Some(answer) = ready!(self.poll_fault(cx))
+            {
+                return Poll::Ready(Some(answer));
+            }
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            let (script, pace) = match &mut self.source {
+                Source::Halves { first, second } => {
+                    return Poll::Ready(first.take().or_else(|| second.take()).map(Ok));
                 }
-                let event = script.next_event();
-                self.track.tokens(script.position());
-                Poll::Ready(event.map(Ok))
+                Source::Stream { script, pace } => (script, pace),
+            };
+            if script.waits_for_token() {
+                ready!(pace.poll_token(cx));
+                script.token_is_due();
+            }
+            let event = script.next_event();
+            self.track.tokens(script.position());
+            // A token may have nothing to tell, on a wire that tells whole calls.
+            if event.is_some() || !script.waits_for_token() {
+                return Poll::Ready(event.map(Ok));
             }
         }
     }
@@ -253,6 +306,8 @@ impl Body for SimBody {
         match &self.0 {
             Inner::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Inner::Parts(parts) => match &parts.source {
+                // Whoever lies about the length does not know it.
+                _ if matches!(parts.fault, Some(FaultKind::Length { .. })) => SizeHint::default(),
                 Source::Stream { .. } => SizeHint::default(),
                 Source::Halves { first, second } => {
                     SizeHint::with_exact([first, second].into_iter().flatten().map(Bytes::len).sum::<usize>() as u64)

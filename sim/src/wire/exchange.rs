@@ -3,66 +3,56 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts as Head;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokenweir_llm::{ErrorKind, Operation, Peek};
+use tokenweir_llm::ErrorKind;
 
 use super::body::{Broken, Line, Parts, SimBody, Source};
+use super::fields::{Fields, Places};
 use super::pace::Pace;
-use super::prompt::Shaping;
 use super::refusal::Refusal;
-use super::script::{Answer, Dialect, Script};
-use super::{anthropic, embeddings, openai};
-use crate::behaviour::{Behaviour, Fault, FaultChain, FaultKind, OutputTokens, Random, hash};
-use crate::state::{Current, State, Track, unix_seconds};
+use super::route::{Api, Operation, Route};
+use super::script::Script;
+use super::{anthropic, auth, generate, head, openai};
+use crate::ask::Ask;
+use crate::behaviour::{Behaviour, Fault, FaultChain, FaultKind, Malformed, Random, hash};
+use crate::state::{Current, State, Track};
 
 /// Larger bodies are a 413. OpenAI's own limit for a body with images is of this order.
 const MAX_BODY: usize = 64 * 1024 * 1024;
-
-/// What is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
-    OpenAi(Operation),
-    Messages,
-}
+/// What a stream claims as its length when a fault has it lie.
+const CLAIMED: i64 = 16 * 1024 * 1024;
 
 /// A request on its way.
 pub(super) struct Exchange {
     state: Arc<State>,
     line: Arc<Line>,
-    call: Call,
+    route: Route,
     track: Track,
 }
 
-/// What a request asks for, whatever its dialect.
-struct Wanted {
-    model: String,
-    stream: bool,
-    include_usage: bool,
-    max_tokens: Option<u64>,
-    choices: u64,
+/// What a request asks for.
+enum Wanted {
+    Answer(Box<Ask>),
+    /// Vectors, by a model.
+    Vectors(String),
 }
 
 /// How a request ends other than by an answer.
 enum Stop {
-    Refuse(Refusal),
+    Refuse(Box<Refusal>),
+    /// An answer that is not of the API.
+    Html(u16),
     Break,
 }
 
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refuse(refusal)
+impl<T: Into<Refusal>> From<T> for Stop {
+    fn from(refusal: T) -> Self {
+        Self::Refuse(Box::new(refusal.into()))
     }
-}
-
-/// Whether a request brings a key that is valid.
-pub(super) fn authenticate(state: &State, headers: &HeaderMap) -> Result<(), Refusal> {
-    if state.keys.allows_headers(headers) {
-        return Ok(());
-    }
-    Err(Refusal::new(ErrorKind::Unauthenticated, "Incorrect API key provided."))
 }
 
 /// Whether a model of this name exists.
@@ -71,24 +61,28 @@ pub(super) fn serves(behaviour: &Behaviour, model: &str) -> bool {
 }
 
 impl Exchange {
-    pub(super) const fn new(state: Arc<State>, line: Arc<Line>, call: Call, track: Track) -> Self {
+    pub(super) const fn new(state: Arc<State>, line: Arc<Line>, route: Route, track: Track) -> Self {
         Self {
             state,
             line,
-            call,
+            route,
             track,
         }
     }
 
     pub(super) async fn run(mut self, request: Request<Incoming>) -> Result<Response<SimBody>, Broken> {
-        let anthropic = self.call == Call::Messages;
         match self.answer(request).await {
             Ok((head, Ready::Whole(bytes))) => Ok(with_head(head, SimBody::whole(bytes, Some(self.track)))),
             Ok((head, Ready::Parts { source, fault, flush })) => {
                 let parts = Parts::new(source, fault, flush, self.track, self.line);
                 Ok(with_head(head, SimBody::parts(parts)))
             }
-            Err(Stop::Refuse(refusal)) => Ok(refusal.response(anthropic, self.track)),
+            Err(Stop::Refuse(refusal)) => Ok(refusal.response(self.route.api, self.track)),
+            Err(Stop::Html(status)) => {
+                self.track.status(status);
+                self.track.complete();
+                Ok(page(status))
+            }
             Err(Stop::Break) => Err(Broken),
         }
     }
@@ -97,64 +91,78 @@ impl Exchange {
         let (parts, body) = request.into_parts();
         let body = collect(body).await?;
         self.track.body(&body);
-        authenticate(&self.state, &parts.headers)?;
-        let mut wanted = self.wanted(&parts.headers, &body)?;
+        auth::authenticate(&self.state, self.route.api, &parts)?;
         let current = self.state.current();
-        let fault = self.fault(&current.behaviour, &parts.headers, &mut wanted)?;
+        let mut wanted = self.wanted(&parts, &body, current.behaviour.strict)?;
+        let model = match &mut wanted {
+            Wanted::Answer(ask) => &mut ask.model,
+            Wanted::Vectors(model) => model,
+        };
+        let fault = self.fault(&current.behaviour, &parts.headers, model)?;
+        let key = parts.headers.get("x-sim-key").and_then(|value| value.to_str().ok());
+        let limit = format!(
+            "{} {}",
+            key.unwrap_or_default(),
+            fault.as_ref().map_or("", Fault::as_str)
+        );
         let fault = self.before_the_head(fault).await?;
         self.track.status(200);
-        self.generate(&current, &body, &wanted, fault).await
-    }
-
-    fn wanted(&self, headers: &HeaderMap, body: &Bytes) -> Result<Wanted, Refusal> {
-        match self.call {
-            Call::OpenAi(operation) => {
-                let peek = Peek::parse(operation, body.clone())?;
-                let choices = peek.n().unwrap_or(1);
-                if !(1..=128).contains(&choices) {
-                    return Err(Refusal::bad_request("'n' must be from 1 to 128", Some("n")));
-                }
-                Ok(Wanted {
-                    model: peek.model().to_owned(),
-                    stream: peek.stream() && operation != Operation::Embeddings,
-                    include_usage: peek.include_usage() == Some(true),
-                    max_tokens: peek.max_tokens(),
-                    choices,
-                })
-            }
-            Call::Messages => {
-                if !headers.contains_key("anthropic-version") {
-                    return Err(Refusal::bad_request("anthropic-version: header is required", None));
-                }
-                let message = anthropic::parse(body)?;
-                Ok(Wanted {
-                    model: message.model,
-                    stream: message.stream,
-                    include_usage: true,
-                    max_tokens: Some(message.max_tokens),
-                    choices: 1,
-                })
-            }
+        match wanted {
+            Wanted::Answer(ask) => self.tokens(&current, &ask, fault, &limit).await,
+            Wanted::Vectors(model) => self.vectors(&current, &body, &model, fault).await,
         }
     }
 
+    fn wanted(&self, parts: &Head, body: &Bytes, strict: bool) -> Result<Wanted, Refusal> {
+        let places = match self.route.api {
+            Api::OpenAi | Api::Azure => Places::Brackets,
+            Api::Anthropic => Places::Dots,
+        };
+        let mut fields = Fields::body(body, places)?;
+        let model = self.route.model.clone();
+        let ask = match &self.route.operation {
+            Operation::Chat => openai::chat_request::read(fields, model, strict)?,
+            Operation::Text => openai::text_request::read(fields, model, strict)?,
+            Operation::Embeddings => {
+                let model = match model {
+                    Some(model) => model,
+                    None => fields.required("model")?,
+                };
+                return Ok(Wanted::Vectors(model));
+            }
+            Operation::Messages | Operation::CountTokens => {
+                if !parts.headers.contains_key("anthropic-version") {
+                    return Err(Refusal::bad_request("anthropic-version: header is required", None));
+                }
+                let counts = self.route.operation == Operation::CountTokens;
+                anthropic::read(fields, counts)?
+            }
+            Operation::Models | Operation::Model(_) => {
+                return Err(Refusal::new(ErrorKind::MethodNotAllowed, "Models are listed with GET."));
+            }
+        };
+        if self.route.api == Api::Azure && ask.directives.filter && !ask.stream {
+            return Err(Refusal::filtered());
+        }
+        Ok(Wanted::Answer(Box::new(ask)))
+    }
+
     /// The fault of this request: by header, else by the model's suffix, else by configuration. Takes the suffix off.
-    fn fault(&self, behaviour: &Behaviour, headers: &HeaderMap, wanted: &mut Wanted) -> Result<Option<Fault>, Refusal> {
+    fn fault(&self, behaviour: &Behaviour, headers: &HeaderMap, model: &mut String) -> Result<Option<Fault>, Refusal> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let suffix = wanted
-            .model
+        let suffix = model
             .split_once('!')
             .map(|(model, fault)| (model.to_owned(), fault.to_owned()));
         let written = header("x-sim-fault").map(str::to_owned);
         let written = match suffix {
-            Some((model, fault)) => {
-                wanted.model = model;
+            Some((plain, fault)) => {
+                *model = plain;
                 written.or(Some(fault))
             }
             None => written,
         };
-        if !serves(behaviour, &wanted.model) {
-            return Err(Refusal::model_not_found(&wanted.model));
+        if !serves(behaviour, model) {
+            return Err(Refusal::model_not_found(model));
         }
         let parsed: Option<FaultChain> =
             written
@@ -163,12 +171,7 @@ impl Exchange {
                 .map_err(|error: crate::behaviour::SpecError| {
                     Refusal::bad_request(&error.to_string(), Some("x-sim-fault"))
                 })?;
-        let configured = || {
-            behaviour
-                .faults
-                .get(&wanted.model)
-                .or_else(|| behaviour.faults.get("*"))
-        };
+        let configured = || behaviour.faults.get(model).or_else(|| behaviour.faults.get("*"));
         let Some(chain) = parsed.as_ref().or_else(configured) else {
             return Ok(None);
         };
@@ -183,6 +186,7 @@ impl Exchange {
     async fn before_the_head(&self, fault: Option<Fault>) -> Result<Option<FaultKind>, Stop> {
         match fault.map(|fault| fault.kind) {
             Some(FaultKind::Status { status, retry_after }) => Err(Refusal::fault(status, retry_after).into()),
+            Some(FaultKind::Html { status }) => Err(Stop::Html(status)),
             Some(FaultKind::Hang { after: None }) => std::future::pending().await,
             Some(FaultKind::Reset { after: None }) => {
                 self.line.reset();
@@ -193,69 +197,99 @@ impl Exchange {
                 tokio::time::sleep(pause).await;
                 Ok(None)
             }
+            Some(FaultKind::IdleClose) => {
+                self.line.close_at_next_request();
+                Ok(None)
+            }
+            Some(FaultKind::GoAway { after: None }) => {
+                self.line.go_away(false);
+                Ok(None)
+            }
             other => Ok(other),
         }
     }
 
-    async fn generate(
+    async fn tokens(
         &self,
         current: &Current,
-        body: &Bytes,
-        wanted: &Wanted,
+        ask: &Ask,
         fault: Option<FaultKind>,
+        limit: &str,
     ) -> Result<(HeaderMap, Ready), Stop> {
-        let behaviour = &current.behaviour;
-        let shaping: Shaping<'_> =
-            serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&error.to_string(), None))?;
-        let model = serde_json::Value::from(wanted.model.as_str()).to_string();
-        let hash = [shaping.messages, shaping.system, shaping.prompt, shaping.seed]
-            .into_iter()
-            .flatten()
-            .fold(hash(behaviour.seed, wanted.model.as_bytes()), |state, raw| {
-                hash(state, raw.get().as_bytes())
-            });
-        let usage = fault != Some(FaultKind::NoUsage);
-        if self.call == Call::OpenAi(Operation::Embeddings) {
-            let bytes = embeddings::answer(body, &model, behaviour.seed, behaviour.embedding_dimensions, usage)?;
-            let mut pace = pace(current, hash, 1, 1)?;
-            pace.all(1).await;
-            return Ok((head(false, hash), Ready::whole_or_halves(bytes, fault)));
+        let (api, operation) = (self.route.api, &self.route.operation);
+        if *operation == Operation::CountTokens {
+            let count = format!("{{\"input_tokens\":{}}}", ask.prompt.tokens);
+            return Ok((
+                head::of(api, false, ask.hash),
+                Ready::whole_or_halves(count.into(), fault),
+            ));
         }
-        let (tokens, cut) = length(behaviour, &shaping, wanted, hash);
-        let dialect = match self.call {
-            Call::OpenAi(Operation::TextCompletion) => Dialect::Text,
-            Call::OpenAi(_) => Dialect::Chat,
-            Call::Messages => Dialect::Anthropic,
+        let answer = generate::answer(&self.state, &current.behaviour, ask, fault.as_ref());
+        let mut headers = head::of(api, ask.stream, answer.hash);
+        let fault = match fault {
+            Some(FaultKind::Limit(most)) => {
+                let tokens = answer.usage.prompt.saturating_add(answer.usage.output);
+                let left = self.state.limits.take(limit, most, tokens);
+                head::limits(api, most, left, &mut headers);
+                if left.exceeded {
+                    headers.remove(CONTENT_TYPE);
+                    return Err(Refusal::limited(head::seconds(left.reset), headers).into());
+                }
+                None
+            }
+            fault => fault,
         };
-        let answer = Answer {
-            dialect,
-            hash,
-            created: behaviour.created.unwrap_or_else(unix_seconds),
-            model,
-            prompt_tokens: shaping.prompt_tokens(),
-            tokens,
-            choices: wanted.choices,
-            cut,
-            usage: usage && (wanted.include_usage || !wanted.stream),
-            done: fault != Some(FaultKind::NoDone),
-        };
-        let mut pace = pace(current, hash, answer.prompt_tokens, tokens)?;
-        if wanted.stream {
-            let script = Script::new(answer);
+        let tokens = answer
+            .choices
+            .iter()
+            .map(crate::answer::Choice::tokens)
+            .max()
+            .unwrap_or(1);
+        let mut pace = pace(current, answer.hash, answer.usage.prompt, tokens)?;
+        if ask.stream {
+            if let Some(FaultKind::Length { by }) = fault {
+                claim(&mut headers, CLAIMED.saturating_add(by));
+            }
+            let writer = generate::writer(api, operation, &answer);
             let ready = Ready::Parts {
-                source: Source::Stream { script, pace },
+                source: Source::Stream {
+                    script: Script::new(answer, writer),
+                    pace,
+                },
                 fault,
-                flush: behaviour.flush_each_event,
+                flush: current.behaviour.flush_each_event,
             };
-            return Ok((head(true, hash), ready));
+            return Ok((headers, ready));
         }
         pace.all(tokens).await;
         self.track.tokens(tokens);
-        let bytes = match dialect {
-            Dialect::Chat | Dialect::Text => openai::whole(&answer),
-            Dialect::Anthropic => anthropic::whole(&answer),
-        };
-        Ok((head(false, hash), Ready::whole_or_halves(bytes, fault)))
+        let bytes = generate::whole(api, operation, &answer);
+        if let Some(FaultKind::Length { by }) = fault {
+            claim(
+                &mut headers,
+                i64::try_from(bytes.len()).unwrap_or(i64::MAX).saturating_add(by),
+            );
+        }
+        Ok((headers, Ready::whole_or_halves(bytes, fault)))
+    }
+
+    async fn vectors(
+        &self,
+        current: &Current,
+        body: &Bytes,
+        model: &str,
+        fault: Option<FaultKind>,
+    ) -> Result<(HeaderMap, Ready), Stop> {
+        let behaviour = &current.behaviour;
+        let quoted = super::text::quoted(model);
+        let usage = fault != Some(FaultKind::NoUsage);
+        let bytes = openai::embeddings::answer(body, &quoted, behaviour.seed, behaviour.embedding_dimensions, usage)?;
+        let hash = hash(hash(behaviour.seed, model.as_bytes()), body);
+        pace(current, hash, 1, 1)?.all(1).await;
+        Ok((
+            head::of(self.route.api, false, hash),
+            Ready::whole_or_halves(bytes, fault),
+        ))
     }
 }
 
@@ -282,9 +316,18 @@ impl Ready {
     /// A body that is no stream goes out at once unless a fault is to strike in its middle.
     fn whole_or_halves(mut bytes: Bytes, fault: Option<FaultKind>) -> Self {
         match fault {
-            None | Some(FaultKind::NoUsage | FaultKind::NoDone) => Self::Whole(bytes),
+            None | Some(FaultKind::NoUsage | FaultKind::UsageTwice | FaultKind::NoDone | FaultKind::Limit(_)) => {
+                Self::Whole(bytes)
+            }
             // Cut JSON with a length of its own: the connection is fine, the body is not.
-            Some(FaultKind::Malformed { .. }) => Self::Whole(bytes.split_to(bytes.len() / 2)),
+            Some(FaultKind::Malformed { form, .. }) => {
+                let half = bytes.split_to(bytes.len() / 2);
+                Self::Whole(match form {
+                    Malformed::Utf8 => [&half[..], b"\xff\xfe\"}"].concat().into(),
+                    Malformed::Text => Bytes::from_static(b"upstream connect error"),
+                    Malformed::Json | Malformed::Endless => half,
+                })
+            }
             fault => {
                 let first = bytes.split_to(bytes.len() / 2);
                 Self::Parts {
@@ -300,19 +343,6 @@ impl Ready {
     }
 }
 
-/// How many tokens the answer has, and whether the client's limit cut it.
-fn length(behaviour: &Behaviour, shaping: &Shaping<'_>, wanted: &Wanted, hash: u64) -> (u64, bool) {
-    // All choices together stay within what one request may make the simulator hold.
-    let most = OutputTokens::LIMIT / wanted.choices.max(1);
-    let drawn = behaviour.output_tokens.draw(&mut Random::new(hash ^ 0x10)).min(most);
-    // A limit of 0 generates one token, as the smallest answer there is.
-    let limit = wanted.max_tokens.map(|limit| limit.clamp(1, most));
-    match limit {
-        Some(limit) if shaping.ignore_eos == Some(true) || drawn > limit => (limit, true),
-        _ => (drawn, false),
-    }
-}
-
 async fn collect(body: Incoming) -> Result<Bytes, Stop> {
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => Ok(body.to_bytes()),
@@ -324,25 +354,23 @@ async fn collect(body: Incoming) -> Result<Bytes, Stop> {
     }
 }
 
-fn head(stream: bool, hash: u64) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
-    let content_type = if stream {
-        "text/event-stream; charset=utf-8"
-    } else {
-        "application/json"
-    };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if stream {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    }
-    if let Ok(id) = HeaderValue::from_str(&format!("req_{hash:016x}")) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
-    headers
+/// Says how long a body is, true or not.
+fn claim(headers: &mut HeaderMap, length: i64) {
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length.max(0)));
 }
 
 fn with_head(headers: HeaderMap, body: SimBody) -> Response<SimBody> {
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
+    response
+}
+
+/// What a load balancer says.
+fn page(status: u16) -> Response<SimBody> {
+    let page = format!(
+        "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n"
+    );
+    let mut response = super::typed(StatusCode::OK, "text/html", page.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     response
 }

@@ -2,27 +2,33 @@
 
 mod admin;
 mod anthropic;
+mod auth;
 mod body;
-mod embeddings;
+mod count;
 mod exchange;
+mod fields;
+mod generate;
+mod head;
 mod openai;
 mod pace;
-mod prompt;
 mod refusal;
+mod route;
 mod script;
+mod text;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tokenweir_llm::{ErrorKind, Operation};
+use tokenweir_llm::ErrorKind;
 
 use crate::state::{Head, State, Track};
 pub(crate) use body::{Broken, Line, SimBody};
-use exchange::{Call, Exchange};
+use exchange::Exchange;
 use refusal::Refusal;
+use route::{Api, Operation, Route};
 
 /// Answers one request. An error ends the connection: a fault asked for it.
 pub(crate) async fn handle(
@@ -43,45 +49,64 @@ pub(crate) async fn handle(
         version: request.version(),
         headers: request.headers(),
     });
-    let (call, method) = match path {
-        "/v1/chat/completions" => (Some(Call::OpenAi(Operation::Chat)), Method::POST),
-        "/v1/completions" => (Some(Call::OpenAi(Operation::TextCompletion)), Method::POST),
-        "/v1/embeddings" => (Some(Call::OpenAi(Operation::Embeddings)), Method::POST),
-        "/v1/messages" => (Some(Call::Messages), Method::POST),
-        "/v1/models" => (None, Method::GET),
-        path if path.starts_with("/v1/models/") => (None, Method::GET),
-        path => {
+    let route = match Route::of(request.uri(), request.headers()) {
+        Ok(route) => route,
+        Err(api) => {
             let message = format!("Invalid URL ({} {path})", request.method());
-            return Ok(Refusal::new(ErrorKind::NotFound, message).response(false, track));
+            return Ok(Refusal::new(ErrorKind::NotFound, message).response(api, track));
         }
     };
+    let method = route.method();
     if *request.method() != method {
         let message = format!("Method {} is not allowed here; use {method}.", request.method());
-        let anthropic = call == Some(Call::Messages);
-        return Ok(Refusal::new(ErrorKind::MethodNotAllowed, message).response(anthropic, track));
+        return Ok(Refusal::new(ErrorKind::MethodNotAllowed, message).response(route.api, track));
     }
-    match call {
-        Some(call) => Exchange::new(state, line, call, track).run(request).await,
-        None => Ok(models(&state, request.headers(), request.uri().path(), track)),
+    match &route.operation {
+        Operation::Models => Ok(models(&state, request, route.api, None, track)),
+        Operation::Model(name) => Ok(models(&state, request, route.api, Some(name), track)),
+        _ => Exchange::new(state, line, route, track).run(request).await,
     }
 }
 
-fn models(state: &State, headers: &http::HeaderMap, path: &str, mut track: Track) -> Response<SimBody> {
-    if let Err(refusal) = exchange::authenticate(state, headers) {
-        return refusal.response(false, track);
+/// The models that exist, or one of them.
+fn models(
+    state: &State,
+    request: Request<Incoming>,
+    api: Api,
+    name: Option<&str>,
+    mut track: Track,
+) -> Response<SimBody> {
+    let (parts, _) = request.into_parts();
+    if let Err(refusal) = auth::authenticate(state, api, &parts) {
+        return refusal.response(api, track);
     }
     let current = state.current();
     let behaviour = &current.behaviour;
     let created = behaviour.created.unwrap_or(0);
-    let body = match path.strip_prefix("/v1/models/") {
-        None if behaviour.models.is_empty() => openai::models(&["sim".to_owned()], created),
-        None => openai::models(&behaviour.models, created),
-        Some(name) if exchange::serves(behaviour, name) => openai::model(name, created).to_string().into(),
-        Some(name) => return Refusal::model_not_found(name).response(false, track),
+    if let Some(name) = name.filter(|name| !exchange::serves(behaviour, name)) {
+        return Refusal::model_not_found(name).response(api, track);
+    }
+    let any = ["sim".to_owned()];
+    let all = if behaviour.models.is_empty() {
+        &any[..]
+    } else {
+        &behaviour.models
+    };
+    let body = match (api, name) {
+        (Api::Anthropic, None) => anthropic::models(all),
+        (Api::Anthropic, Some(name)) => anthropic::model(name).to_string().into(),
+        (_, None) => openai::models(all, created),
+        (_, Some(name)) => openai::model(name, created).to_string().into(),
     };
     track.status(200);
     track.complete();
     json(StatusCode::OK, body)
+}
+
+/// Whether a text is base64 as it is written in JSON: with padding, and not empty.
+fn is_base64(text: &str) -> bool {
+    use base64::Engine as _;
+    !text.is_empty() && base64::engine::general_purpose::STANDARD.decode(text).is_ok()
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response<SimBody> {

@@ -1,11 +1,15 @@
-//! Errors on the wire, in the dialect of the endpoint.
+//! Errors on the wire, in the form of the API that was called.
 
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use tokenweir_llm::{ErrorKind, OpenAiError, RequestError};
+use serde_json::json;
+use tokenweir_llm::{ErrorKind, OpenAiError};
 
 use super::anthropic;
 use super::body::SimBody;
+use super::fields::Mistake;
+use super::route::Api;
 use crate::state::Track;
 
 /// An answer that is an error.
@@ -14,8 +18,11 @@ pub(super) struct Refusal {
     status: u16,
     kind: ErrorKind,
     message: String,
-    param: Option<String>,
+    /// The field at fault.
+    at: Option<String>,
+    code: Option<&'static str>,
     retry_after: Option<String>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl Refusal {
@@ -24,25 +31,49 @@ impl Refusal {
             status: kind.status(),
             kind,
             message: message.into(),
-            param: None,
+            at: None,
+            code: None,
             retry_after: None,
+            headers: None,
         }
     }
 
-    pub(super) fn bad_request(message: &str, param: Option<&str>) -> Self {
+    pub(super) fn bad_request(message: &str, at: Option<&str>) -> Self {
         Self {
-            param: param.map(str::to_owned),
+            at: at.map(str::to_owned),
             ..Self::new(ErrorKind::InvalidRequest, message)
         }
     }
 
     pub(super) fn model_not_found(model: &str) -> Self {
         Self {
-            param: Some("model".into()),
+            at: Some("model".into()),
             ..Self::new(
                 ErrorKind::ModelNotFound,
                 format!("The model `{model}` does not exist or you do not have access to it."),
             )
+        }
+    }
+
+    /// Azure's filter found the prompt wanting.
+    pub(super) fn filtered() -> Self {
+        Self {
+            at: Some("prompt".into()),
+            code: Some("content_filter"),
+            ..Self::new(
+                ErrorKind::InvalidRequest,
+                "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. \
+                 Please modify your prompt and retry.",
+            )
+        }
+    }
+
+    /// A limit is used up. `headers` say which, and until when.
+    pub(super) fn limited(retry_after: u64, headers: HeaderMap) -> Self {
+        Self {
+            retry_after: Some(retry_after.to_string()),
+            headers: Some(Box::new(headers)),
+            ..Self::new(ErrorKind::RateLimited, "Rate limit reached for requests.")
         }
     }
 
@@ -64,44 +95,80 @@ impl Refusal {
                 "The server had an error while processing your request.",
             ),
         };
+        let mut headers = HeaderMap::new();
+        if status == 429 {
+            exhausted(&mut headers, retry_after.as_deref().unwrap_or("1"));
+        }
         Self {
             status,
-            kind,
-            message: message.into(),
-            param: None,
             retry_after,
+            headers: Some(Box::new(headers)),
+            ..Self::new(kind, message)
         }
     }
 
-    /// The answer, in Anthropic's form or OpenAI's.
-    pub(super) fn response(self, anthropic: bool, mut track: Track) -> Response<SimBody> {
-        let body: Bytes = if anthropic {
-            anthropic::error_body(self.status, &self.message, Some("req_sim"))
-        } else {
-            let error = OpenAiError::new(self.kind, self.message);
-            match self.param {
-                Some(param) => error.with_param(param).to_body(),
-                None => error.to_body(),
-            }
-        };
+    /// The answer, in the form of an API.
+    pub(super) fn response(self, api: Api, mut track: Track) -> Response<SimBody> {
         track.status(self.status);
         track.complete();
-        let mut response = Response::new(SimBody::whole(body, None));
+        let mut response = Response::new(SimBody::whole(self.body(api), None));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self.status == 429 {
-            rate_limit_headers(headers, self.retry_after.as_deref().unwrap_or("1"));
-        }
+        *headers = self.headers.map(|headers| *headers).unwrap_or_default();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(value) = self.retry_after.and_then(|value| HeaderValue::from_str(&value).ok()) {
-            headers.insert(http::header::RETRY_AFTER, value);
+            headers.insert(RETRY_AFTER, value);
+        }
+        if api == Api::Anthropic {
+            headers.insert(
+                HeaderName::from_static("request-id"),
+                HeaderValue::from_static("req_sim"),
+            );
         }
         response
+    }
+
+    fn body(&self, api: Api) -> Bytes {
+        let placed = match &self.at {
+            Some(at) if !at.is_empty() && !self.message.starts_with(at.as_str()) => format!("{at}: {}", self.message),
+            _ => self.message.clone(),
+        };
+        match api {
+            Api::Anthropic => anthropic::error_body(self.status, &placed, "req_sim"),
+            Api::Azure if matches!(self.kind, ErrorKind::NotFound | ErrorKind::ModelNotFound) => {
+                let message = "The API deployment for this resource does not exist.";
+                json!({"error": {"code": "DeploymentNotFound", "message": message}})
+                    .to_string()
+                    .into()
+            }
+            Api::Azure if self.kind == ErrorKind::Unauthenticated => {
+                json!({"error": {"code": "401", "message": placed}}).to_string().into()
+            }
+            Api::Azure if self.code == Some("content_filter") => {
+                let result = json!({"violence": {"filtered": true, "severity": "high"}});
+                let inner = json!({"code": "ResponsibleAIPolicyViolation", "content_filter_result": result});
+                let error = json!({
+                    "message": placed, "type": null, "param": "prompt", "code": "content_filter", "status": 400,
+                    "innererror": inner,
+                });
+                json!({"error": error}).to_string().into()
+            }
+            Api::OpenAi | Api::Azure => {
+                let mut error = OpenAiError::new(self.kind, placed);
+                if let Some(at) = self.at.as_ref().filter(|at| !at.is_empty()) {
+                    error = error.with_param(at.as_str());
+                }
+                if let Some(code) = self.code {
+                    error = error.with_code(code);
+                }
+                error.to_body()
+            }
+        }
     }
 }
 
 /// The headers that OpenAI sends beside a 429.
-fn rate_limit_headers(headers: &mut HeaderMap, reset: &str) {
+fn exhausted(headers: &mut HeaderMap, reset: &str) {
     headers.insert(
         HeaderName::from_static("x-ratelimit-limit-requests"),
         HeaderValue::from_static("1"),
@@ -115,8 +182,11 @@ fn rate_limit_headers(headers: &mut HeaderMap, reset: &str) {
     }
 }
 
-impl From<RequestError> for Refusal {
-    fn from(error: RequestError) -> Self {
-        Self::bad_request(&error.to_string(), error.param())
+impl From<Mistake> for Refusal {
+    fn from(mistake: Mistake) -> Self {
+        Self {
+            at: Some(mistake.at),
+            ..Self::new(ErrorKind::InvalidRequest, mistake.why)
+        }
     }
 }

@@ -91,7 +91,7 @@ async fn keys_are_required_and_rotate_with_their_file() {
             .as_u16()
     };
     assert_eq!(ask("authorization", "Bearer old").await, 200);
-    assert_eq!(ask("x-api-key", "old").await, 200);
+    assert_eq!(ask("x-api-key", "old").await, 401, "OpenAI knows bearer tokens alone");
     assert_eq!(ask("authorization", "Bearer new").await, 401);
     assert_eq!(ask("x-other", "old").await, 401);
     std::fs::write(&file, "new\n").unwrap();

@@ -235,3 +235,155 @@ async fn a_probability_strikes_some_requests_and_not_others() {
     }
     assert!((12..=48).contains(&failed), "{failed} of 60");
 }
+
+#[tokio::test]
+async fn pages_come_in_place_of_answers_with_any_status() {
+    let sim = start(|_| ());
+    for (fault, status) in [("html", 200), ("html;status=502", 502)] {
+        for stream in [false, true] {
+            let page = post(&sim, CHAT, &[("x-sim-fault", fault)], chat(json!({"stream": stream}))).await;
+            assert_eq!(page.status, status);
+            assert_eq!(page.headers["content-type"], "text/html");
+            assert!(page.body.starts_with(b"<html>"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_event_comes_in_four_forms() {
+    let sim = start(|_| ());
+    let ask = async |form: &str| {
+        let fault = format!("malformed;after=2;as={form}");
+        let body = serde_json::from_str(&stream()).unwrap();
+        post(&sim, CHAT, &[("x-sim-fault", &fault)], body).await.body
+    };
+    assert!(std::str::from_utf8(&ask("utf8").await).is_err());
+    let text = String::from_utf8(ask("text").await.to_vec()).unwrap();
+    assert!(text.contains("\n\nupstream connect error\n\n") && text.ends_with("[DONE]\n\n"));
+    let endless = ask("endless").await;
+    assert!(endless.ends_with(b"xxxx") && endless.len() > 1024 * 1024);
+    let body = chat(json!({}));
+    let utf8 = post(&sim, CHAT, &[("x-sim-fault", "malformed;as=utf8")], body)
+        .await
+        .body;
+    assert!(std::str::from_utf8(&utf8).is_err());
+}
+
+#[tokio::test]
+async fn usage_comes_twice_where_it_comes_at_all() {
+    let sim = start(|_| ());
+    let headers = [("x-sim-fault", "usage-twice")];
+    let count = async |body| {
+        let reply = post(&sim, CHAT, &headers, body).await;
+        reply.chunks().iter().filter(|chunk| chunk["usage"].is_object()).count()
+    };
+    let asked = json!({"stream": true, "stream_options": {"include_usage": true}});
+    assert_eq!(count(chat(asked)).await, 2);
+    assert_eq!(count(chat(json!({"stream": true}))).await, 0);
+}
+
+#[tokio::test]
+async fn lengths_that_lie_break_or_cut_the_body() {
+    let sim = start(|_| ());
+    let plain = post(&sim, CHAT, &[], chat(json!({}))).await.body;
+    for (fault, stream) in [("length;by=10", false), ("length;by=10", true)] {
+        let body = chat(json!({"stream": stream})).to_string();
+        let response = open(&sim, Method::POST, CHAT, &[("x-sim-fault", fault)], body)
+            .await
+            .unwrap();
+        let claimed: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+        assert!(claimed >= plain.len() + 10);
+        assert!(response.into_body().collect().await.is_err(), "{stream}");
+    }
+    let cut = open(
+        &sim,
+        Method::POST,
+        CHAT,
+        &[("x-sim-fault", "length;by=-10")],
+        chat(json!({})).to_string(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(cut.headers()["content-length"], (plain.len() - 10).to_string());
+    let cut = cut.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+    assert!(cut.is_err() || cut.is_ok_and(|body| plain.starts_with(&body) && body.len() == plain.len() - 10));
+}
+
+#[tokio::test]
+async fn an_idle_connection_ends_just_as_the_next_request_comes() {
+    let sim = start(|_| ());
+    let stream = tokio::net::TcpStream::connect(sim.addr()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let ask = |fault: &str| {
+        http::Request::post(CHAT)
+            .header("host", "sim")
+            .header("x-sim-fault", fault)
+            .body(http_body_util::Full::new(bytes::Bytes::from(
+                chat(json!({})).to_string(),
+            )))
+            .unwrap()
+    };
+    let first = sender.send_request(ask("idle-close")).await.unwrap();
+    assert_eq!(first.status(), StatusCode::OK);
+    first.into_body().collect().await.unwrap();
+    sender.ready().await.unwrap();
+    assert!(!connection.is_finished(), "it stays open while it is idle");
+    assert!(sender.send_request(ask("ok")).await.is_err());
+    assert_eq!(sim.requests().len(), 1, "the second one was never read");
+}
+
+#[tokio::test]
+async fn http_2_connections_go_away_gently_or_at_once() {
+    let sim = start(|behaviour| behaviour.latency = "fixed;first=0;token=2".parse().unwrap());
+    let connect = async || {
+        let stream = tokio::net::TcpStream::connect(sim.addr()).await.unwrap();
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let io = hyper_util::rt::TokioIo::new(stream);
+        let (sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+        (sender, tokio::spawn(connection))
+    };
+    let ask = |fault: &str| {
+        http::Request::post(format!("http://sim{CHAT}"))
+            .header("x-sim-fault", fault)
+            .body(http_body_util::Full::new(bytes::Bytes::from(stream())))
+            .unwrap()
+    };
+    let (mut sender, connection) = connect().await;
+    let answer = sender.send_request(ask("goaway")).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.ends_with(b"data: [DONE]\n\n"), "the answer is whole");
+    connection.await.unwrap().unwrap();
+    let (mut sender, connection) = connect().await;
+    let answer = sender.send_request(ask("goaway;after=2")).await.unwrap();
+    assert!(answer.into_body().collect().await.is_err(), "the answer is cut");
+    let _ = connection.await.unwrap();
+    eventually("it counts as cancelled", async || sim.stats().cancelled == 1).await;
+}
+
+#[tokio::test]
+async fn limits_run_down_in_headers_and_end_in_a_429() {
+    let sim = start(|_| ());
+    let headers = [("x-sim-fault", "limit;requests=2;tokens=1000;window=60000")];
+    let ask = async || post(&sim, CHAT, &headers, chat(json!({}))).await;
+    let (one, two, three) = (ask().await, ask().await, ask().await);
+    assert_eq!(one.headers["x-ratelimit-limit-requests"], "2");
+    assert_eq!(one.headers["x-ratelimit-remaining-requests"], "1");
+    assert_eq!(two.headers["x-ratelimit-remaining-requests"], "0");
+    let tokens = |reply: &crate::client::Reply| -> u64 {
+        reply.headers["x-ratelimit-remaining-tokens"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let used = one.json()["usage"]["total_tokens"].as_u64().unwrap();
+    assert_eq!((tokens(&one), tokens(&two)), (1000 - used, 1000 - 2 * used));
+    assert_eq!(three.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(three.headers["x-ratelimit-reset-requests"], "1m0s");
+    assert_eq!(three.headers["retry-after"], "60");
+    sim.clear_requests();
+    assert_eq!(ask().await.status, StatusCode::OK);
+}

@@ -8,8 +8,11 @@
 
 mod admin;
 mod answers;
+mod anthropic;
 mod client;
 mod connections;
 mod docs;
 mod faults;
 mod latency;
+mod openai;
+mod tls;

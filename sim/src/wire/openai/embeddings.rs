@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::prompt;
-use super::refusal::Refusal;
+use super::super::count::texts;
+use super::super::refusal::Refusal;
 use crate::behaviour::{Random, hash};
 
 /// As many inputs as OpenAI takes.
@@ -28,7 +28,13 @@ struct Wire<'a> {
 }
 
 /// Answers a request. `model` is a JSON string, quotes included.
-pub(super) fn answer(body: &[u8], model: &str, seed: u64, dimensions: usize, usage: bool) -> Result<Bytes, Refusal> {
+pub(in super::super) fn answer(
+    body: &[u8],
+    model: &str,
+    seed: u64,
+    dimensions: usize,
+    usage: bool,
+) -> Result<Bytes, Refusal> {
     let wire: Wire<'_> =
         serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&error.to_string(), None))?;
     let dimensions = wire.dimensions.unwrap_or(dimensions);
@@ -64,7 +70,7 @@ pub(super) fn answer(body: &[u8], model: &str, seed: u64, dimensions: usize, usa
     }
     let _ = write!(out, "],\"model\":{model}");
     if usage {
-        let tokens = prompt::content(wire.input);
+        let tokens = texts(wire.input);
         let _ = write!(
             out,
             ",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}"
