@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::DISPLAY;
 use super::blocks::{Block, Input};
 use super::ids;
 use super::usage::WireUsage;
 use crate::conversation::{Answer, Choice, Citation, Finish, Part, PartKind, ToolCall};
 use crate::dialect::json::{View, encode};
+use crate::dialect::openai_chat::model_of;
 use crate::dialect::{AnswerError, Context};
 use crate::response::MessageUsage;
 use crate::tokens;
@@ -31,6 +33,7 @@ pub(super) struct Message<'a> {
 /// Writes a whole answer. The dialect has one choice; more cannot have been asked for.
 pub(super) fn write(answer: &Answer, context: &Context) -> Vec<u8> {
     let none = Choice::default();
+    let hidden = hides_thoughts(context);
     let choice = answer.choices.first().unwrap_or(&none);
     let refused = choice
         .parts
@@ -44,8 +47,8 @@ pub(super) fn write(answer: &Answer, context: &Context) -> Vec<u8> {
         id: message_id(&answer.id, context),
         r#type: "message",
         role: "assistant",
-        model: &answer.model,
-        content: choice.parts.iter().filter_map(block).collect(),
+        model: model_of(&answer.model, context),
+        content: choice.parts.iter().filter_map(|part| block(part, hidden)).collect(),
         stop_reason: Some(stop_reason),
         stop_sequence,
         usage,
@@ -80,8 +83,14 @@ fn output_estimate(parts: &[Part]) -> u64 {
         .sum()
 }
 
-/// A part of an answer; `None` for text that is empty, which the dialect would refuse when it comes back.
-fn block(part: &Part) -> Option<Block<'_>> {
+/// Whether the client asked for thoughts without their text. Their proofs it gets, to send them back.
+pub(super) fn hides_thoughts(context: &Context) -> bool {
+    context.request.echo.iter().any(|kept| &*kept.field == DISPLAY)
+}
+
+/// A part of an answer; `None` for text that is empty, which the dialect would refuse when it comes back, and for a
+/// thought of which nothing is left.
+fn block(part: &Part, hidden: bool) -> Option<Block<'_>> {
     match &part.kind {
         PartKind::Text { text, citations } => (!text.is_empty()).then(|| Block::Text {
             text,
@@ -89,6 +98,11 @@ fn block(part: &Part) -> Option<Block<'_>> {
             cache_control: None,
         }),
         PartKind::Refusal { text } => (!text.is_empty()).then(|| Block::text(text)),
+        PartKind::Thinking { signature: None, .. } if hidden => None,
+        PartKind::Thinking { signature, .. } if hidden => Some(Block::Thinking {
+            thinking: "",
+            signature: signature.as_deref().unwrap_or_default(),
+        }),
         PartKind::Thinking { text, signature } => Some(Block::Thinking {
             thinking: text,
             signature: signature.as_deref().unwrap_or_default(),

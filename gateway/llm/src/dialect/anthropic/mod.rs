@@ -35,6 +35,9 @@ use crate::conversation::{Answer, Report, Request};
 /// The value of the header `anthropic-version` for which requests are written.
 pub const VERSION: &str = "2023-06-01";
 
+/// Where a client says whether it wants to read thoughts.
+const DISPLAY: &str = "thinking.display";
+
 /// Anthropic Messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Messages;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tokenweir_llm::Usage;
-use tokenweir_llm::conversation::{Answer, Choice, Citation, Finish, Part, PartKind, ToolCall};
-use tokenweir_llm::dialect::{AnswerError, ClientDialect, Messages, ProviderWire};
+use tokenweir_llm::conversation::{Answer, Choice, Citation, Event, Finish, Part, PartKind, ToolCall};
+use tokenweir_llm::dialect::{AnswerError, ClientDialect, Context, Messages, ProviderWire};
 
 use super::{context, value};
 
@@ -197,6 +197,38 @@ fn a_refusal_in_a_part_of_its_own_is_text_and_the_reason_of_the_end() {
     ));
     assert_eq!(body["content"], json!([{"type": "text", "text": "No."}]));
     assert_eq!(body["stop_reason"], "refusal");
+}
+
+#[test]
+fn a_client_that_wants_no_thoughts_gets_their_proofs_alone() {
+    let thought = |signature: Option<&str>| PartKind::Thinking {
+        text: "hm".to_owned(),
+        signature: signature.map(ToOwned::to_owned),
+    };
+    let body =
+        json!({"model": "m", "max_tokens": 1, "messages": [], "thinking": {"type": "adaptive", "display": "omitted"}});
+    let hidden = Context {
+        request: Messages::read_request(body.to_string().as_bytes()).unwrap().into(),
+        ..context()
+    };
+    let answer = answer(vec![thought(Some("sig")), thought(None)], Finish::Stop);
+    let body = value(&Messages::write_answer(&answer, &hidden));
+    assert_eq!(
+        body["content"],
+        json!([{"type": "thinking", "thinking": "", "signature": "sig"}])
+    );
+    let told: Vec<Event> = super::told::as_events(&answer);
+    let mut writer = <Messages as ClientDialect>::stream(hidden);
+    let mut out = Vec::new();
+    for event in &told {
+        writer.write(event, &mut out);
+    }
+    let sent = String::from_utf8(out).unwrap();
+    assert!(
+        !sent.contains("hm") && sent.contains(r#"{"type":"signature_delta","signature":"sig"}"#),
+        "{sent}"
+    );
+    assert_eq!(sent.matches("event: content_block_start").count(), 1);
 }
 
 #[test]

@@ -5,16 +5,21 @@ mod asked;
 mod controls;
 mod count;
 mod errors;
+mod from_chat;
 mod laws;
 mod made;
 mod reads;
 mod streams;
+mod to_chat;
 mod told;
 mod writes;
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use tokenweir_llm::conversation::{Event, Report, Request};
-use tokenweir_llm::dialect::{ClientDialect, Context, Messages, ProviderWire, Target};
+use tokenweir_llm::dialect::{Client, ClientDialect, Context, Messages, ProviderWire, Target, Wire};
+use tokenweir_llm::translate::{Translation, read_request};
 
 /// A model that takes all that the dialect had before models differed.
 const COMPATIBLE: &str = "kimi-k2";
@@ -71,5 +76,35 @@ fn stream(events: &[Event]) -> String {
     for event in events {
         writer.write(event, &mut out);
     }
+    String::from_utf8(out).unwrap()
+}
+
+/// A stream of named events.
+fn sse(parts: &[(&str, Value)]) -> String {
+    parts.iter().fold(String::new(), |mut text, (name, data)| {
+        write!(text, "event: {name}\ndata: {data}\n\n").unwrap();
+        text
+    })
+}
+
+/// A whole answer of a wire for a client.
+fn translated_answer(client: Client, wire: Wire, body: &Value) -> Value {
+    let translation = Translation::new(client, wire).unwrap();
+    let (body, _) = translation.answer(body.to_string().as_bytes(), &context()).unwrap();
+    value(&body)
+}
+
+/// A stream of a wire for a client that asked for it.
+fn translated_stream(client: Client, wire: Wire, ask: &Value, sent: &str) -> String {
+    let context = Context {
+        request: read_request(client, ask.to_string().as_bytes()).unwrap().into(),
+        ..context()
+    };
+    let mut stream = Translation::new(client, wire).unwrap().stream(context);
+    let mut out = Vec::new();
+    for piece in sent.as_bytes().chunks(7) {
+        stream.push(piece, &mut out);
+    }
+    stream.finish(&mut out);
     String::from_utf8(out).unwrap()
 }

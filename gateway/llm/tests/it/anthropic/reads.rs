@@ -195,7 +195,11 @@ fn thinking_and_effort_are_one_degree_where_they_mean_one() {
     .map(|fields| {
         let request = with(&fields);
         let reasoning = request.reasoning.map(|reasoning| (reasoning.field, reasoning.value));
-        format!("{fields}\n  {reasoning:?} {:?}", extras(&request))
+        format!(
+            "{fields}\n  {reasoning:?} {:?} echo {:?}",
+            extras(&request),
+            request.echo.len()
+        )
     })
     .collect();
     insta::assert_snapshot!(shown.join("\n"));

@@ -1,20 +1,10 @@
 //! Streams, both ways.
 
-use std::fmt::Write as _;
-
 use serde_json::json;
 use tokenweir_llm::conversation::{Citation, Event, Finish, PartStart, StreamError};
 use tokenweir_llm::{ErrorKind, Usage};
 
-use super::{events, stream};
-
-/// A stream of named events.
-fn sse(parts: &[(&str, serde_json::Value)]) -> String {
-    parts.iter().fold(String::new(), |mut text, (name, data)| {
-        write!(text, "event: {name}\ndata: {data}\n\n").unwrap();
-        text
-    })
-}
+use super::{events, sse, stream};
 
 fn start() -> (&'static str, serde_json::Value) {
     (

@@ -3,6 +3,7 @@
 use super::extra;
 use crate::RequestError;
 use crate::conversation::{Effort, Extra, Format, JsonSchema, Named, Reasoning, Request, Sampling};
+use crate::dialect::anthropic::DISPLAY;
 use crate::dialect::json::Fields;
 
 /// Takes what says how tokens are drawn.
@@ -20,7 +21,7 @@ pub(super) fn sampling(top: &mut Fields<'_>) -> Result<Sampling, RequestError> {
 /// The dialect has two knobs for thinking. An effort beside adaptive thinking, or alone, is a degree. Beside a budget
 /// or beside thinking that is off it only says how long the answer is to be, and is an extra.
 pub(super) fn output(top: &mut Fields<'_>, request: &mut Request, extras: &mut Vec<Extra>) -> Result<(), RequestError> {
-    request.reasoning = thinking(top, extras)?;
+    request.reasoning = thinking(top, request, extras)?;
     // What was `output_config.format` before it had that place.
     if let Some(fields) = top.object("output_format")? {
         request.format = Some(Named::new("output_format", json_schema(fields, extras)?));
@@ -51,7 +52,11 @@ pub(super) fn output(top: &mut Fields<'_>, request: &mut Request, extras: &mut V
     Ok(())
 }
 
-fn thinking(top: &mut Fields<'_>, extras: &mut Vec<Extra>) -> Result<Option<Named<Reasoning>>, RequestError> {
+fn thinking(
+    top: &mut Fields<'_>,
+    request: &mut Request,
+    extras: &mut Vec<Extra>,
+) -> Result<Option<Named<Reasoning>>, RequestError> {
     let Some(mut fields) = top.object("thinking")? else {
         return Ok(None);
     };
@@ -67,11 +72,13 @@ fn thinking(top: &mut Fields<'_>, extras: &mut Vec<Extra>) -> Result<Option<Name
             return Err(fields.wrong("type", "'adaptive', 'enabled', 'disabled' or 'between_tools'"));
         }
     };
-    // Thoughts that are shown are what every provider gives that shows them; hiding them needs one that can.
-    if let Some(raw) = fields.take("display")?
-        && raw.get() != r#""summarized""#
-    {
-        extras.push(extra(fields.place("display"), raw));
+    match fields.take("display")? {
+        // What providers do that show thoughts at all.
+        Some(raw) if raw.get() == r#""summarized""# => {}
+        // Done by the writer of the answer.
+        Some(raw) if raw.get() == r#""omitted""# => request.echo.push(extra(DISPLAY, raw)),
+        Some(raw) => extras.push(extra(DISPLAY, raw)),
+        None => {}
     }
     fields.rest(extras);
     Ok(Some(reasoning))

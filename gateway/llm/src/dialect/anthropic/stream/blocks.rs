@@ -90,9 +90,19 @@ pub(super) struct Blocks {
     waiting: BTreeMap<u32, Vec<Event>>,
     tokens: u64,
     refused: bool,
+    /// Thoughts go out without their text.
+    hidden: bool,
 }
 
 impl Blocks {
+    /// No blocks yet. Thoughts are hidden or not.
+    pub(super) fn new(hidden: bool) -> Self {
+        Self {
+            hidden,
+            ..Self::default()
+        }
+    }
+
     /// Whether the model refused in a part of its own.
     pub(super) const fn refused(&self) -> bool {
         self.refused
@@ -143,9 +153,14 @@ impl Blocks {
             }
             Event::Thinking { text, .. } => {
                 self.tokens += tokens::estimate(text);
-                self.delta(Delta::Thinking { thinking: text }, out);
+                if !self.hidden {
+                    self.delta(Delta::Thinking { thinking: text }, out);
+                }
             }
-            Event::Signature { signature, .. } => self.delta(Delta::Signature { signature }, out),
+            Event::Signature { signature, .. } => {
+                self.begin_thought(out);
+                self.delta(Delta::Signature { signature }, out);
+            }
             Event::Arguments { json, .. } => {
                 self.tokens += tokens::estimate(json);
                 self.delta(Delta::InputJson { partial_json: json }, out);
@@ -169,13 +184,9 @@ impl Blocks {
         match start {
             PartStart::Text => {}
             PartStart::Refusal => self.refused = true,
-            PartStart::Thinking => {
-                let block = EmptyBlock::Thinking {
-                    thinking: "",
-                    signature: "",
-                };
-                self.begin(block, out);
-            }
+            // Of a hidden one nothing may come but its end.
+            PartStart::Thinking if self.hidden => {}
+            PartStart::Thinking => self.begin_thought(out),
             PartStart::RedactedThinking { data } => self.begin(EmptyBlock::RedactedThinking { data }, out),
             PartStart::ToolCall { id, name, signature } => {
                 self.tokens += tokens::estimate(name);
@@ -187,6 +198,16 @@ impl Blocks {
                 };
                 self.begin(block, out);
             }
+        }
+    }
+
+    fn begin_thought(&mut self, out: &mut Vec<u8>) {
+        if !self.begun {
+            let block = EmptyBlock::Thinking {
+                thinking: "",
+                signature: "",
+            };
+            self.begin(block, out);
         }
     }
 

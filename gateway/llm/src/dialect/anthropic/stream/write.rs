@@ -7,6 +7,7 @@ use crate::conversation::{Event, Finish};
 use crate::dialect::anthropic::answer::{self, Message};
 use crate::dialect::anthropic::error;
 use crate::dialect::anthropic::usage::WireUsage;
+use crate::dialect::openai_chat::model_of;
 use crate::dialect::{Context, StreamWriter};
 use crate::{Usage, sse};
 
@@ -49,8 +50,8 @@ struct MessageStop {
 impl Writer {
     pub(in crate::dialect::anthropic) fn new(context: Context) -> Self {
         Self {
+            blocks: Blocks::new(answer::hides_thoughts(&context)),
             context,
-            blocks: Blocks::default(),
             usage: Usage::default(),
             finish: Finish::default(),
         }
@@ -68,7 +69,7 @@ impl Writer {
                 id: answer::message_id(id, &self.context),
                 r#type: "message",
                 role: "assistant",
-                model,
+                model: model_of(model, &self.context),
                 content: Vec::new(),
                 stop_reason: None,
                 stop_sequence: None,
