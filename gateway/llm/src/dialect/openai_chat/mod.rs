@@ -15,6 +15,12 @@
 //! In streams, text of thoughts comes as deltas of `reasoning_content`, and a block of `thinking_blocks` whole when its
 //! signature comes. Entries of lists have an `index`, without which OpenAI's own packages refuse to join deltas.
 //!
+//! # What requests of clients leave out without a report
+//!
+//! - Fields that ask for what happens without them, such as `"store": false` or `"modalities": ["text"]`.
+//! - Hints about caching: `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention`. They change no answer, and
+//!   reach OpenAI, whose clients send them, byte for byte.
+//!
 //! # What requests for providers leave out without a report
 //!
 //! Only what does not change the meaning of the conversation:

@@ -48,7 +48,7 @@ fn of_user() -> impl Strategy<Value = PartKind> {
         media(&["image/png", "image/jpeg"]),
         "[a-z]{1,5}".prop_map(|path| Source::Url(format!("https://example.com/{path}"))),
     ];
-    let detail = option::of(prop::sample::select(&["low", "high", "auto"][..]));
+    let detail = option::of(prop::sample::select(&["low", "high", "original"][..]));
     let document = prop_oneof![
         (media(&["application/pdf", "text/csv"]), name()).prop_map(|(source, name)| (source, Some(name))),
         (name(), option::of(name())).prop_map(|(id, name)| (Source::File(id), name)),

@@ -47,7 +47,7 @@ fn images_sound_and_files_are_read() {
             r#"{"model":"gpt-5","messages":[{"role":"user","content":[
             {"type":"text","text":"What is in this image?"},
             {"type":"image_url","image_url":{"url":"https://example.com/boardwalk.jpg","detail":"high"}},
-            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo=","detail":"auto"}},
             {"type":"image_url","image_url":"https://example.com/plain.jpg"},
             {"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}},
             {"type":"input_audio","input_audio":{"data":"SUQz","format":"mp3"}},
@@ -256,7 +256,7 @@ fn what_only_this_dialect_has_is_kept_with_its_place() {
             {"role":"function","name":"f","content":"1"}],
         "logit_bias":{"5":1},"modalities":["text","audio"],"audio":{"voice":"alloy"},"prediction":{"type":"content"},
         "store":true,"metadata":{"a":"b"},"service_tier":"flex","verbosity":"low","web_search_options":{},
-        "prompt_cache_key":"k","safety_identifier":"s","functions":[],"stream_options":{"include_obfuscation":true,"x":1},
+        "functions":[],"stream_options":{"include_obfuscation":true,"x":1},
         "response_format":{"type":"grammar"},"future":[ 1 ]}"#,
     );
     insta::assert_snapshot!(extras(&request).join("\n"));
@@ -266,9 +266,20 @@ fn what_only_this_dialect_has_is_kept_with_its_place() {
 fn what_asks_for_nothing_is_no_extra() {
     let request = with(
         r#""store":false,"logit_bias":{ },"metadata":{},"modalities":[ "text" ],"service_tier":"auto","audio":null,
-        "prediction":null,"verbosity":null"#,
+        "prediction":null,"verbosity":null,"prompt_cache_key":"k","prompt_cache_retention":"24h""#,
     );
     assert_eq!(extras(&request), [""; 0]);
+}
+
+#[test]
+fn the_user_may_be_named_by_either_field() {
+    let user = |fields: &str| with(fields).user.map(|user| (user.field, user.value));
+    assert_eq!(user(r#""user":"u""#), Some(("user", "u".to_owned())));
+    let named = user(r#""safety_identifier":"s""#);
+    assert_eq!(named, Some(("safety_identifier", "s".to_owned())));
+    let both = with(r#""safety_identifier":"s","user":"u""#);
+    assert_eq!(both.user.as_ref().unwrap().value, "u");
+    assert_eq!(extras(&both), [r#"safety_identifier = "s""#]);
 }
 
 #[test]

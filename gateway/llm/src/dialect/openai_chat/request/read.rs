@@ -31,6 +31,12 @@ pub(in crate::dialect::openai_chat) fn read(body: &[u8]) -> Result<Request, Requ
     request.sampling.top_logprobs = top
         .count("top_logprobs")?
         .map(|value| Named::new("top_logprobs", value));
+    // OpenAI documents it as what replaces `user` where abuse is looked for. Of two that differ, both must have a place.
+    if request.user.is_none() {
+        request.user = top
+            .string("safety_identifier")?
+            .map(|user| Named::new("safety_identifier", user));
+    }
     rest(top, &mut request.extras);
     Ok(request)
 }
@@ -93,6 +99,8 @@ fn extra(field: &str, json: &str) -> Option<Extra> {
 
 /// What is left becomes extras, unless it asks for what happens without it.
 fn rest(mut top: Fields<'_>, extras: &mut Vec<Extra>) {
+    // Hints about caching change no answer, and other providers cache in their own ways.
+    const HINTS: [&str; 3] = ["prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"];
     const IDLE: [(&str, &[&str]); 5] = [
         ("store", &["false"]),
         ("logit_bias", &["{}"]),
@@ -102,8 +110,10 @@ fn rest(mut top: Fields<'_>, extras: &mut Vec<Extra>) {
     ];
     top.discard(|field, value| {
         let compact = || value.chars().filter(|c| !c.is_ascii_whitespace());
-        IDLE.iter()
-            .any(|(name, idle)| *name == field && idle.iter().any(|idle| idle.chars().eq(compact())))
+        HINTS.contains(&field)
+            || IDLE
+                .iter()
+                .any(|(name, idle)| *name == field && idle.iter().any(|idle| idle.chars().eq(compact())))
     });
     top.rest(extras);
 }

@@ -107,7 +107,8 @@ fn part(raw: &RawValue, at: String, extras: &mut Vec<Extra>) -> Result<Option<Pa
             };
             PartKind::Image {
                 source: media::source_of_url(url),
-                detail: detail.map(|detail| Named::new("detail", detail)),
+                // What happens without the field.
+                detail: (detail.filter(|detail| detail != "auto")).map(|detail| Named::new("detail", detail)),
             }
         }
         "input_audio" => {
