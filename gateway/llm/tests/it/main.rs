@@ -15,6 +15,7 @@ mod gemini;
 mod inspectors;
 mod openai;
 mod openai_responses;
+mod pairs;
 mod requests;
 mod responses;
 mod streams;

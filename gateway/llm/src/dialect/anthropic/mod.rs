@@ -21,12 +21,12 @@
 mod answer;
 mod blocks;
 mod error;
-pub(super) mod ids;
+mod ids;
 pub(crate) mod model;
 mod read;
 mod stream;
 mod usage;
-pub(super) mod write;
+mod write;
 
 use super::{AnswerError, ClientDialect, Context, ProviderError, ProviderWire, StreamReader, StreamWriter, Target};
 use crate::RequestError;
