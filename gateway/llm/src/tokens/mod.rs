@@ -14,6 +14,14 @@
 //!
 //! It is deterministic, linear, allocates nothing, and serves live rates and the simulator. It is no basis for money:
 //! what a provider reports always wins.
+//!
+//! # How far it is from a real count
+//!
+//! Against OpenAI's encoding `o200k_base`, on texts of a paragraph and more: 0.9 to 1.25 of the count for languages in the
+//! Latin alphabet, source code and JSON; 1.0 to 1.6 for Arabic, Chinese, Hindi, Japanese, Korean and Russian; half of the
+//! count for text without words, such as base64. A test holds these. Other vocabularies differ: Anthropic says of its
+//! own since Claude 4.7 that the same text has up to a third more tokens than before. Never more than the bytes of the
+//! text.
 
 mod image;
 mod input;

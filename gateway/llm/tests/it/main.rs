@@ -19,4 +19,5 @@ mod pairs;
 mod requests;
 mod responses;
 mod streams;
+mod tokens;
 mod wires;
