@@ -48,7 +48,13 @@ pub(super) fn type_of_path(url: &str) -> Option<&'static str> {
 
 /// The extension that stands for a media type, without its parameters.
 pub(super) fn extension_of_type(media_type: &str) -> Option<&'static str> {
-    let plain = media_type.split(';').next()?.trim();
+    let plain = match media_type.split(';').next()?.trim() {
+        // Common slips that other providers forgive.
+        "image/jpg" => "image/jpeg",
+        "audio/mp3" => "audio/mpeg",
+        "audio/x-wav" | "audio/wave" => "audio/wav",
+        other => other,
+    };
     TYPES
         .iter()
         .find(|(_, known)| known.eq_ignore_ascii_case(plain))

@@ -1,4 +1,4 @@
-//! Chat Completions in front of Google's and Amazon's models, there and back.
+//! Chat Completions and Messages in front of Google's and Amazon's models, there and back.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ const REQUEST: &str = r#"{
   "tools": [{"type": "function", "function": {"name": "get_weather", "description": "Weather of a city",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}],
   "tool_choice": "auto",
-  "max_completion_tokens": 256,
-  "temperature": 0.2,
+  "max_completion_tokens": 4096,
+  "temperature": 1,
   "reasoning_effort": "low",
   "stream": true,
   "stream_options": {"include_usage": true}
@@ -148,6 +148,77 @@ fn a_stream_of_gemini_comes_back() {
 #[test]
 fn a_stream_of_bedrock_comes_back() {
     insta::assert_snapshot!(streamed(Wire::Converse, &[&bedrock_stream()]));
+}
+
+/// A turn of an Anthropic client with thinking, a cache mark and a result; the id of the call carries Gemini's proof.
+fn message_request(id: &str, thinking: &str) -> String {
+    serde_json::json!({
+        "model": "assistant",
+        "max_tokens": 4096,
+        "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": "Weather in Paris?"},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "Hm.", "signature": thinking},
+                {"type": "tool_use", "id": id, "name": "get_weather", "input": {"city": "Paris"}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "Here it is."},
+                {"type": "tool_result", "tool_use_id": id, "content": [{"type": "text", "text": "15 C"}], "is_error": false},
+            ]},
+        ],
+        "tools": [{"name": "get_weather", "input_schema": {"type": "object"}}],
+        "thinking": {"type": "enabled", "budget_tokens": 2048},
+    })
+    .to_string()
+}
+
+fn of_messages(wire: Wire, model: &str, body: &str) -> serde_json::Value {
+    let request = read_request(Client::Messages, body.as_bytes()).unwrap();
+    let translation = Translation::new(Client::Messages, wire).unwrap();
+    let target = Target {
+        model,
+        ..Target::default()
+    };
+    serde_json::from_slice(&translation.request(&request, &target, false).unwrap()).unwrap()
+}
+
+#[test]
+fn a_client_of_anthropic_goes_to_bedrock_with_caches_thoughts_and_results() {
+    let body = message_request("toolu_1", "EqQBCgIYAhIM");
+    insta::assert_json_snapshot!(of_messages(
+        Wire::Converse,
+        "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        &body
+    ));
+}
+
+#[test]
+fn a_client_of_anthropic_gives_geminis_proof_back_in_the_id_of_the_call() {
+    let translation = Translation::new(Client::Messages, Wire::Gemini).unwrap();
+    let request = read_request(
+        Client::Messages,
+        br#"{"model":"assistant","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#,
+    )
+    .unwrap();
+    let context = Context {
+        id: "req-1".into(),
+        now_unix: 1_700_000_000,
+        request: Arc::new(request),
+    };
+    let (answer, _) = translation.answer(OF_GEMINI.as_bytes(), &context).unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let call = answer["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|block| block["type"] == "tool_use")
+        .unwrap();
+    let body = message_request(call["id"].as_str().unwrap(), "EqQBCgIYAhIM");
+    let written = of_messages(Wire::Gemini, "gemini-3-flash", &body);
+    insta::assert_json_snapshot!(written);
+    let text = written.to_string();
+    assert!(text.contains("c2ln") && !text.contains("EqQBCgIYAhIM"), "{text}");
 }
 
 #[test]

@@ -221,7 +221,7 @@ fn reasoning_and_top_k_go_where_the_family_of_the_model_takes_them() {
             Reasoning::Effort(Effort::Medium),
             Some(5),
             CLAUDE,
-            r#"{"thinking":{"budget_tokens":8192,"type":"enabled"},"top_k":5} null "#,
+            r#"{"thinking":{"budget_tokens":16000,"type":"enabled"}} null top_k"#,
         ),
         (
             Reasoning::Effort(Effort::Max),

@@ -82,7 +82,7 @@ fn a_conversation_with_instructions_media_and_limits_is_written() {
                     },
                     PartKind::Image {
                         source: Source::Url("https://example.com/a/cat.jpg?size=1".to_owned()),
-                        detail: Some(Named::new("messages[].content[].image_url.detail", "high".to_owned())),
+                        detail: Some(Named::new("detail", "high".to_owned())),
                     },
                     PartKind::Document {
                         source: Source::Text("plain".to_owned()),

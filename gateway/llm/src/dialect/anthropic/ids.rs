@@ -35,7 +35,7 @@ pub(super) fn split(id: &str) -> (&str, Option<String>) {
 
 /// An id that Anthropic takes: letters, digits, `_` and `-`. Ids of other providers may hold more, such as
 /// `functions.get_weather:0`. Different ids stay different, and the same id stays the same.
-pub(super) fn acceptable(id: &str) -> Cow<'_, str> {
+pub(in crate::dialect) fn acceptable(id: &str) -> Cow<'_, str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if !id.is_empty() && !id.starts_with(ESCAPED) && id.bytes().all(|byte| plain(byte) || byte == b'_') {
         return Cow::Borrowed(id);

@@ -21,12 +21,12 @@
 mod answer;
 mod blocks;
 mod error;
-mod ids;
+pub(super) mod ids;
 pub(crate) mod model;
 mod read;
 mod stream;
 mod usage;
-mod write;
+pub(super) mod write;
 
 use super::{AnswerError, ClientDialect, Context, ProviderError, ProviderWire, StreamReader, StreamWriter, Target};
 use crate::RequestError;

@@ -21,7 +21,7 @@ pub(crate) struct Abilities {
     /// Whether a message of the system may stand behind a user's turn.
     pub(super) late_instructions: bool,
     /// Whether `tool_choice` may demand a call.
-    pub(super) forced_tools: bool,
+    pub(in crate::dialect) forced_tools: bool,
     /// A limit on tokens that the model accepts, for requests that give none.
     pub(super) max_tokens: u64,
     /// How large it sees images.

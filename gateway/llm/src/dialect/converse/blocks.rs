@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::conversation::{self, CacheControl, Part, PartKind, Report, Request, Role, Source, ToolCall, ToolResult};
+use crate::dialect::anthropic::ids;
 use crate::dialect::gemini::signature::is_of_gemini;
 use crate::dialect::media;
 
@@ -91,7 +92,7 @@ struct CitationsConfig {
 #[derive(Serialize)]
 pub(super) struct ToolUse<'a> {
     #[serde(rename = "toolUseId")]
-    id: &'a str,
+    id: Cow<'a, str>,
     name: &'a str,
     input: &'a RawValue,
 }
@@ -99,7 +100,7 @@ pub(super) struct ToolUse<'a> {
 #[derive(Serialize)]
 pub(super) struct Result<'a> {
     #[serde(rename = "toolUseId")]
-    id: &'a str,
+    id: Cow<'a, str>,
     content: Vec<Block<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
@@ -131,10 +132,13 @@ pub(super) fn write<'a>(request: &'a Request, report: &mut Report) -> Messages<'
     };
     for message in &request.messages {
         if let Some(name) = &message.name {
-            walk.report.add(name.field);
+            walk.report.add(format!("{}.{}", message.at, name.field));
         }
         let role = match message.role {
             Role::System | Role::Developer => {
+                if !messages.is_empty() {
+                    walk.report.add(message.at.clone());
+                }
                 walk.system(message, &mut system);
                 continue;
             }
@@ -142,7 +146,10 @@ pub(super) fn write<'a>(request: &'a Request, report: &mut Report) -> Messages<'
             Role::Assistant => "assistant",
         };
         let mut content = Vec::with_capacity(message.parts.len());
-        for part in &message.parts {
+        // Results stand in front, since they answer the calls before. Their order stays, and so does that of the rest.
+        let (results, others): (Vec<&Part>, Vec<&Part>) =
+            (message.parts.iter()).partition(|part| matches!(part.kind, PartKind::ToolResult(_)));
+        for part in results.into_iter().chain(others) {
             content.extend(walk.block(part));
             if let Some(cache) = marked(part) {
                 content.push(Block::CachePoint(CachePoint::new(cache)));
@@ -185,7 +192,7 @@ impl Walk<'_> {
             PartKind::Text { text, .. } | PartKind::Refusal { text } => Some(Block::Text(text)),
             PartKind::Image { source, detail } => {
                 if let Some(detail) = detail.as_ref().filter(|detail| detail.value != "auto") {
-                    self.report.add(detail.field);
+                    self.report.add(format!("{}.{}", part.at, detail.field));
                 }
                 media(source, image_format).map(Block::Image)
             }
@@ -220,7 +227,7 @@ impl Walk<'_> {
             }
         }
         Result {
-            id: &result.id,
+            id: id(&result.id),
             content,
             status: result.is_error.map(|failed| if failed { "error" } else { "success" }),
         }
@@ -259,9 +266,18 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
+/// An id that Converse takes. Ids of other providers may hold more; different ones stay different.
+fn id(given: &str) -> Cow<'_, str> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
+    if !given.is_empty() && given.bytes().all(fits) {
+        return Cow::Borrowed(given);
+    }
+    ids::acceptable(given)
+}
+
 fn tool_use(call: &ToolCall) -> Option<ToolUse<'_>> {
     Some(ToolUse {
-        id: &call.id,
+        id: id(&call.id),
         name: &call.name,
         input: media::arguments(&call.arguments)?,
     })

@@ -2,17 +2,16 @@
 
 use serde::Serialize;
 
-use crate::conversation::{Effort, Named, Reasoning, Report, Request};
+use crate::conversation::{Effort, Named, Reasoning, Report, Request, ToolChoice};
 use crate::dialect::Target;
+use crate::dialect::anthropic::model::Abilities;
+use crate::dialect::anthropic::write::controls::{self, WireThinking};
 
 /// Who made a model, by its id: `us.anthropic.claude-sonnet-4-5-20250929-v1:0`. Ids of profiles and imported models do not
 /// say it.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
-    Claude {
-        /// Takes an effort and thinks as much as it needs; budgets are for those before.
-        adaptive: bool,
-    },
+    /// With what the model takes.
+    Claude(Abilities),
     Nova,
     GptOss,
     Other,
@@ -20,12 +19,9 @@ enum Family {
 
 impl Family {
     fn of(model: &str) -> Self {
-        if let Some((_, name)) = model.split_once("anthropic.claude-") {
-            return Self::Claude {
-                adaptive: adaptive(name),
-            };
-        }
-        if model.contains("amazon.nova-") {
+        if model.contains("anthropic.claude") {
+            Self::Claude(Abilities::of(model))
+        } else if model.contains("amazon.nova-") {
             Self::Nova
         } else if model.contains("openai.gpt-") {
             Self::GptOss
@@ -35,24 +31,11 @@ impl Family {
     }
 }
 
-/// Claude thinks adaptively from 4.6 on: `opus-4-6-v1`, `sonnet-5-…`, but not `sonnet-4-5-20250929-v1:0` or
-/// `3-7-sonnet-20250219-v1:0`.
-fn adaptive(name: &str) -> bool {
-    let mut numbers = name
-        .split(['-', ':'])
-        .skip_while(|piece| piece.parse::<u32>().is_err())
-        .map_while(|piece| piece.parse::<u32>().ok())
-        // A date, not a version.
-        .filter(|number| *number < 1_000);
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    version >= (4, 6)
-}
-
 /// Fields of the model's own.
-#[derive(Default, PartialEq, Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Additional {
     #[serde(skip_serializing_if = "Option::is_none")]
-    thinking: Option<Thinking>,
+    thinking: Option<WireThinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_k: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,15 +46,7 @@ pub(super) struct Additional {
     inference: Option<NovaInference>,
 }
 
-#[derive(PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Thinking {
-    Disabled,
-    Adaptive,
-    Enabled { budget_tokens: u64 },
-}
-
-#[derive(PartialEq, Serialize)]
+#[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum NovaReasoning {
     Disabled,
@@ -81,53 +56,69 @@ enum NovaReasoning {
     },
 }
 
-#[derive(PartialEq, Serialize)]
+#[derive(Serialize)]
 struct NovaInference {
     #[serde(rename = "topK")]
     top_k: u64,
 }
 
-/// What a family takes, and the effort for `outputConfig`.
+/// What depends on the family.
+#[derive(Default)]
 pub(super) struct Fields {
     pub(super) additional: Additional,
+    /// For `outputConfig`.
     pub(super) effort: Option<&'static str>,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) temperature: Option<f64>,
+    pub(super) top_p: Option<f64>,
+    /// Whether the model can be made to call a function.
+    pub(super) forced_tools: bool,
 }
 
 impl Additional {
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+    pub(super) const fn is_empty(&self) -> bool {
+        matches!(
+            self,
+            Self {
+                thinking: None,
+                top_k: None,
+                reasoning_effort: None,
+                reasoning_config: None,
+                inference: None,
+            }
+        )
     }
 }
 
 pub(super) fn fields(request: &Request, target: &Target<'_>, report: &mut Report) -> Fields {
     let family = Family::of(target.model);
+    if let Family::Claude(abilities) = &family {
+        return claude(request, target, abilities, report);
+    }
+    let temperature = request.sampling.temperature.and_then(|given| {
+        // Converse goes up to 1, others up to 2; a smaller value would be another one than asked for.
+        if given.value > 1.0 {
+            report.add(given.field);
+            return None;
+        }
+        Some(given.value)
+    });
     let mut fields = Fields {
-        additional: Additional::default(),
-        effort: None,
+        max_tokens: request.max_tokens.map(|limit| limit.value).or(target.max_tokens),
+        temperature,
+        top_p: request.sampling.top_p.map(|value| value.value),
+        forced_tools: true,
+        ..Fields::default()
     };
     let additional = &mut fields.additional;
     if let Some(Named { field, value }) = request.sampling.top_k {
         match family {
-            Family::Claude { .. } => additional.top_k = Some(value),
             Family::Nova => additional.inference = Some(NovaInference { top_k: value }),
-            Family::GptOss | Family::Other => report.add(field),
+            _ => report.add(field),
         }
     }
     if let Some(Named { field, value }) = request.reasoning {
         match (family, value) {
-            (Family::Claude { .. }, Reasoning::Off) => additional.thinking = Some(Thinking::Disabled),
-            (Family::Claude { .. }, Reasoning::Budget(budget_tokens)) => {
-                additional.thinking = Some(Thinking::Enabled { budget_tokens });
-            }
-            (Family::Claude { adaptive: true }, Reasoning::Adaptive) => additional.thinking = Some(Thinking::Adaptive),
-            (Family::Claude { adaptive: true }, Reasoning::Effort(effort)) => {
-                additional.thinking = Some(Thinking::Adaptive);
-                fields.effort = Some(claude_effort(effort));
-            }
-            (Family::Claude { adaptive: false }, Reasoning::Effort(effort)) => {
-                let budget_tokens = claude_budget(effort);
-                additional.thinking = Some(Thinking::Enabled { budget_tokens });
-            }
             (Family::Nova, Reasoning::Off) => additional.reasoning_config = Some(NovaReasoning::Disabled),
             (Family::Nova, Reasoning::Effort(effort)) => {
                 let effort = three_degrees(effort);
@@ -140,23 +131,31 @@ pub(super) fn fields(request: &Request, target: &Target<'_>, report: &mut Report
     fields
 }
 
-fn claude_effort(effort: Effort) -> &'static str {
-    match effort {
-        Effort::Minimal | Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High => "high",
-        Effort::ExtraHigh => "xhigh",
-        Effort::Max => "max",
-    }
-}
-
-/// Budgets from the least that Claude takes to the most that its documentation advises without a batch.
-fn claude_budget(effort: Effort) -> u64 {
-    match effort {
-        Effort::Minimal | Effort::Low => 1_024,
-        Effort::Medium => 8_192,
-        Effort::High => 16_384,
-        Effort::ExtraHigh | Effort::Max => 32_000,
+/// Claude has the same rules here as at Anthropic itself, under other names.
+fn claude(request: &Request, target: &Target<'_>, abilities: &Abilities, report: &mut Report) -> Fields {
+    let forced = request
+        .tool_choice
+        .as_ref()
+        .is_some_and(|choice| matches!(choice.value, ToolChoice::Required | ToolChoice::Function(_)));
+    let limit = controls::max_tokens(request, target, abilities);
+    let (thinking, effort) = controls::thinking(request, abilities, limit, forced && abilities.forced_tools, report);
+    let (temperature, top_p, top_k) = controls::sampling(request, abilities, thinking.as_ref(), report);
+    // Without thinking there is no limit that must be known; Bedrock's own is the model's.
+    let max_tokens = match &thinking {
+        None => request.max_tokens.map(|limit| limit.value).or(target.max_tokens),
+        Some(_) => Some(limit),
+    };
+    Fields {
+        additional: Additional {
+            thinking,
+            top_k,
+            ..Additional::default()
+        },
+        effort,
+        max_tokens,
+        temperature,
+        top_p,
+        forced_tools: abilities.forced_tools,
     }
 }
 
@@ -166,25 +165,5 @@ fn three_degrees(effort: Effort) -> &'static str {
         Effort::Minimal | Effort::Low => "low",
         Effort::Medium => "medium",
         Effort::High | Effort::ExtraHigh | Effort::Max => "high",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn claude_thinks_adaptively_from_4_6_on() {
-        for (model, adaptive) in [
-            ("us.anthropic.claude-opus-4-6-v1", true),
-            ("anthropic.claude-sonnet-5-20270101-v1:0", true),
-            ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", false),
-            ("anthropic.claude-3-7-sonnet-20250219-v1:0", false),
-            ("anthropic.claude-opus-4-20250514-v1:0", false),
-        ] {
-            assert!(Family::of(model) == Family::Claude { adaptive }, "{model}");
-        }
-        assert!(Family::of("eu.amazon.nova-pro-v1:0") == Family::Nova);
-        assert!(Family::of("arn:aws:bedrock:us-east-1:1:application-inference-profile/abc") == Family::Other);
     }
 }

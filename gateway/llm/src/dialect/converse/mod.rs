@@ -4,13 +4,13 @@
 //!
 //! | shared | Converse |
 //! |---|---|
-//! | instructions, wherever they stand | `system`, in their order |
+//! | instructions in front | `system`; later ones are reported, and go there if the route wants to go on |
 //! | several messages of one role | one message, since roles must alternate |
 //! | media at a URL | only `s3://`; the provider fetches nothing else |
 //! | cache marks | a `cachePoint` behind the marked piece |
 //! | no calls | no `toolConfig`, unless calls were made before, which Converse then demands |
 //! | a form of the answer | `outputConfig.textFormat`, for schemas alone |
-//! | reasoning and `top_k` | `additionalModelRequestFields`, for the families of models that are known here |
+//! | reasoning and `top_k` | `additionalModelRequestFields`, for the families of models that are known here; Claude's by its own rules |
 //! | thoughts | with a signature of this provider; others are notes of a turn that is over |
 //! | input tokens | `inputTokens` and those read from and written to caches, which Bedrock counts apart |
 //!

@@ -128,14 +128,28 @@ struct SchemaText<'a> {
 
 pub(super) fn write(request: &Request, target: &Target<'_>, report: &mut Report) -> Vec<u8> {
     let blocks::Messages { system, messages } = blocks::write(request, report);
-    let Fields { additional, effort } = family::fields(request, target, report);
+    let fields = family::fields(request, target, report);
+    let tool_config = tool_config(request, fields.forced_tools, report);
+    let Fields {
+        additional,
+        effort,
+        max_tokens,
+        temperature,
+        top_p,
+        ..
+    } = fields;
     let text_format = text_format(request, report);
     let output_config = OutputConfig { text_format, effort };
     let body = Body {
         messages,
         system,
-        inference_config: inference(request, target, report),
-        tool_config: tool_config(request, report),
+        inference_config: InferenceConfig {
+            max_tokens,
+            temperature,
+            top_p,
+            stop_sequences: request.stop.as_ref().map(|stop| stop.value.as_slice()),
+        },
+        tool_config,
         additional_model_request_fields: additional,
         output_config: (output_config.text_format.is_some() || output_config.effort.is_some()).then_some(output_config),
     };
@@ -144,30 +158,15 @@ pub(super) fn write(request: &Request, target: &Target<'_>, report: &mut Report)
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-fn inference<'a>(request: &'a Request, target: &Target<'_>, report: &mut Report) -> InferenceConfig<'a> {
-    let temperature = request.sampling.temperature.and_then(|given| {
-        // Converse goes up to 1, others up to 2; a smaller value would be another one than asked for.
-        if given.value > 1.0 {
-            report.add(given.field);
-            return None;
-        }
-        Some(given.value)
-    });
-    InferenceConfig {
-        max_tokens: request.max_tokens.map(|limit| limit.value).or(target.max_tokens),
-        temperature,
-        top_p: request.sampling.top_p.map(|value| value.value),
-        stop_sequences: request.stop.as_ref().map(|stop| stop.value.as_slice()),
-    }
-}
-
-fn tool_config<'a>(request: &'a Request, report: &mut Report) -> Option<ToolConfig<'a>> {
-    if request.tools.is_empty() {
-        return None;
-    }
+fn tool_config<'a>(request: &'a Request, forced_tools: bool, report: &mut Report) -> Option<ToolConfig<'a>> {
+    let can_force = forced_tools && !request.tools.is_empty();
     let tool_choice = match request.tool_choice.as_ref() {
         None => None,
         Some(Named { value, field }) => match value {
+            ToolChoice::Required | ToolChoice::Function(_) if !can_force => {
+                report.add(*field);
+                None
+            }
             ToolChoice::Auto => Some(WireChoice::Auto(Empty {})),
             ToolChoice::Required => Some(WireChoice::Any(Empty {})),
             ToolChoice::Function(name) => Some(WireChoice::Tool { name }),
@@ -178,6 +177,9 @@ fn tool_config<'a>(request: &'a Request, report: &mut Report) -> Option<ToolConf
             }
         },
     };
+    if request.tools.is_empty() {
+        return None;
+    }
     let mut tools = Vec::with_capacity(request.tools.len());
     for tool in &request.tools {
         tools.push(WireTool::ToolSpec(spec(tool)));
@@ -234,8 +236,15 @@ fn text_format<'a>(request: &'a Request, report: &mut Report) -> Option<TextForm
 fn report_the_rest(request: &Request, report: &mut Report) {
     let sampling = &request.sampling;
     let fields = [
-        sampling.presence_penalty.map(|value| value.field),
-        sampling.frequency_penalty.map(|value| value.field),
+        // A penalty of zero is none.
+        sampling
+            .presence_penalty
+            .filter(|value| value.value != 0.0)
+            .map(|value| value.field),
+        sampling
+            .frequency_penalty
+            .filter(|value| value.value != 0.0)
+            .map(|value| value.field),
         sampling.seed.map(|value| value.field),
         sampling
             .logprobs
@@ -245,7 +254,7 @@ fn report_the_rest(request: &Request, report: &mut Report) {
         request.n.filter(|n| n.value != 1).map(|n| n.field),
         request
             .parallel_tool_calls
-            .filter(|parallel| !parallel.value)
+            .filter(|parallel| !parallel.value && !request.tools.is_empty())
             .map(|parallel| parallel.field),
         request.user.as_ref().map(|user| user.field),
     ];

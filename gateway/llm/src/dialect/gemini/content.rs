@@ -104,7 +104,7 @@ pub(super) fn write<'a>(request: &'a Request, target: &Target<'_>, report: &mut 
     };
     for message in &request.messages {
         if let Some(name) = &message.name {
-            walk.report.add(name.field);
+            walk.report.add(format!("{}.{}", message.at, name.field));
         }
         let parts = walk.message(message);
         if parts.is_empty() {
@@ -112,6 +112,9 @@ pub(super) fn write<'a>(request: &'a Request, target: &Target<'_>, report: &mut 
         }
         let role = match message.role {
             Role::System | Role::Developer => {
+                if !contents.is_empty() {
+                    walk.report.add(message.at.clone());
+                }
                 system.extend(parts);
                 continue;
             }
@@ -124,6 +127,12 @@ pub(super) fn write<'a>(request: &'a Request, target: &Target<'_>, report: &mut 
                 role: Some(role),
                 parts,
             }),
+        }
+    }
+    for content in &mut contents {
+        // Results stand behind the calls that they are for. Stable: they keep their order, and so does the rest.
+        if content.role == Some("user") {
+            content.parts.sort_by_key(|part| part.function_response.is_none());
         }
     }
     Contents {
@@ -159,7 +168,7 @@ impl<'a> Walk<'a, '_> {
             }
             PartKind::Image { source, detail } => {
                 if let Some(detail) = detail.as_ref().filter(|detail| detail.value != "auto") {
-                    self.report.add(detail.field);
+                    self.report.add(format!("{}.{}", part.at, detail.field));
                 }
                 Some(media_part(source))
             }

@@ -4,8 +4,8 @@
 //!
 //! | shared | Gemini |
 //! |---|---|
-//! | instructions, wherever they stand | `systemInstruction`, in their order: the API has one place for them |
-//! | several messages of one role | one content, so that all results of parallel calls are in one |
+//! | instructions in front | `systemInstruction`; later ones are reported, and go there if the route wants to go on |
+//! | several messages of one role | one content, so that all results of parallel calls are in one, in front |
 //! | the result of a call | `functionResponse` with the name of the latest call with its id; the text is `output` or `error` |
 //! | schemas | `parametersJsonSchema` and `responseJsonSchema`, as they were written |
 //! | `strict` tools | mode `VALIDATED`, unless a call is demanded, which is validated anyway |

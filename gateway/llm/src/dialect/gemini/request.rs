@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::config::{self, GenerationConfig};
 use super::content::{self, Content, Contents};
-use crate::conversation::{Json, Named, Report, Request, Tool, ToolChoice};
+use crate::conversation::{Json, Report, Request, Tool, ToolChoice};
 use crate::dialect::Target;
 
 #[derive(Serialize)]
@@ -61,9 +61,16 @@ pub(super) fn write(request: &Request, target: &Target<'_>, report: &mut Report)
         tool_config: tool_config(request),
         generation_config: config::write(request, target, report),
     };
-    let user = request.user.as_ref().map(|user| user.field);
-    for field in user.into_iter().chain(request.parallel_tool_calls.and_then(forbids)) {
-        report.add(field);
+    if let Some(user) = &request.user {
+        report.add(user.field);
+    }
+    if request.tools.is_empty() {
+        if let Some(choice) = request.tool_choice.as_ref().filter(|choice| demands(&choice.value)) {
+            report.add(choice.field);
+        }
+    } else if let Some(parallel) = request.parallel_tool_calls.filter(|parallel| !parallel.value) {
+        // Gemini calls several functions at once as it likes.
+        report.add(parallel.field);
     }
     for extra in &request.extras {
         report.add(extra.field.clone());
@@ -72,9 +79,8 @@ pub(super) fn write(request: &Request, target: &Target<'_>, report: &mut Report)
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// Gemini calls several functions at once as it likes.
-fn forbids(parallel: Named<bool>) -> Option<&'static str> {
-    (!parallel.value).then_some(parallel.field)
+const fn demands(choice: &ToolChoice) -> bool {
+    matches!(choice, ToolChoice::Required | ToolChoice::Function(_))
 }
 
 fn tools(tools: &[Tool]) -> Vec<Tools<'_>> {
@@ -92,7 +98,11 @@ fn tools(tools: &[Tool]) -> Vec<Tools<'_>> {
     vec![Tools { function_declarations }]
 }
 
+/// Without functions there is nothing to choose.
 fn tool_config(request: &Request) -> Option<ToolConfig<'_>> {
+    if request.tools.is_empty() {
+        return None;
+    }
     let strict = request.tools.iter().any(|tool| tool.strict == Some(true));
     let (mode, name) = match request.tool_choice.as_ref().map(|choice| &choice.value) {
         None | Some(ToolChoice::Auto) if strict => ("VALIDATED", None),

@@ -16,7 +16,7 @@ const LEAST_BUDGET: u64 = 1024;
 /// How much the model thinks.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum WireThinking {
+pub(in crate::dialect) enum WireThinking {
     Enabled { budget_tokens: u64 },
     Adaptive,
     Disabled,
@@ -40,7 +40,7 @@ struct WireFormat<'a> {
 
 /// The limit on tokens, which the dialect demands: the client's, else the target's, else one that the model accepts. A
 /// budget for thinking comes on top of a limit that the client did not give, so that thinking leaves room to answer.
-pub(super) fn max_tokens(request: &Request, target: &Target<'_>, abilities: &Abilities) -> u64 {
+pub(in crate::dialect) fn max_tokens(request: &Request, target: &Target<'_>, abilities: &Abilities) -> u64 {
     if let Some(given) = request.max_tokens {
         return given.value;
     }
@@ -55,7 +55,7 @@ pub(super) fn max_tokens(request: &Request, target: &Target<'_>, abilities: &Abi
 ///
 /// Degrees are steps of each provider's own scale: one that a model does not have becomes the next higher, or the
 /// highest. For models that only take budgets a degree is a share of the limit on tokens, as OpenRouter documents it.
-pub(super) fn thinking(
+pub(in crate::dialect) fn thinking(
     request: &Request,
     abilities: &Abilities,
     max_tokens: u64,
@@ -128,7 +128,7 @@ const fn step(effort: Effort, efforts: Efforts) -> &'static str {
 
 /// `temperature`, `top_p` and `top_k`, as far as the model takes them. A value that is the default says nothing, and is
 /// left out where the model takes none.
-pub(super) fn sampling(
+pub(in crate::dialect) fn sampling(
     request: &Request,
     abilities: &Abilities,
     thinking: Option<&WireThinking>,

@@ -1,7 +1,7 @@
 //! Requests for Anthropic, from clients of other dialects.
 
 mod content;
-mod controls;
+pub(in crate::dialect) mod controls;
 mod schema;
 mod tools;
 mod turns;
