@@ -117,6 +117,16 @@ reasons! {
     SecretNotFound,
     /// A named Secret lacks the key, or its value is empty or not text.
     SecretInvalid,
+    /// A named ConfigMap does not exist.
+    ConfigMapNotFound,
+    /// A named ConfigMap lacks the key, or holds no certificate there.
+    ConfigMapInvalid,
+    /// A certificate or its key cannot be read, or they do not belong together.
+    CertificateInvalid,
+    /// A certificate has ended, so that clients refuse it.
+    CertificateExpired,
+    /// A certificate ends soon and has not been renewed.
+    CertificateExpiring,
     /// A named Service does not exist, or lacks the port.
     ServiceNotFound,
     /// The object to scale does not exist.

@@ -3,6 +3,7 @@
 //! Nothing here talks to an API server.
 
 pub mod api;
+pub mod certificate;
 pub mod compile;
 pub mod conditions;
 mod duration;

@@ -121,6 +121,18 @@ pub(crate) fn positive_quantity() -> Rule {
     )
 }
 
+/// A whole number of bytes between two quantities, both allowed, in an int-or-string field.
+pub(crate) fn bytes_between(name: &str, least: &str, most: &str) -> Rule {
+    rule(
+        format!(
+            "string(self).matches('^[0-9]+(k|M|G|Ki|Mi|Gi)?$') && isQuantity(string(self)) && \
+             !quantity(string(self)).isLessThan(quantity('{least}')) && !quantity(string(self)).isGreaterThan(quantity('{most}'))"
+        ),
+        &format!("{name} is '%s'; it must be a whole number of bytes between {least} and {most}, such as 16Mi"),
+        &["self"],
+    )
+}
+
 /// Every value of a map is a quantity of zero or more.
 pub(crate) fn quantities() -> Rule {
     const GOOD: &str = "isQuantity(string(self[k])) && !quantity(string(self[k])).isLessThan(quantity('0'))";

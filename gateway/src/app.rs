@@ -26,6 +26,7 @@ use crate::meter::MeterHub;
 use crate::metrics::{Metrics, Sources};
 use crate::net;
 use crate::preflight::DrainError;
+use crate::server::Connections;
 use crate::source::disk::DiskCopy;
 use crate::source::files::{self, Folder, sentence};
 use crate::source::keeper::Keeper;
@@ -151,6 +152,7 @@ struct Control {
     state: Arc<State>,
     drain: Drain,
     meter: Arc<MeterHub>,
+    connections: Arc<Connections>,
     signals: Arc<Signals>,
     traces: Arc<Traces>,
     endpoints: Arc<EndpointTable>,
@@ -167,6 +169,7 @@ impl Control {
             state: State::new(pod_name(&args), clock.unix_ms()),
             drain: Drain::new(),
             meter: MeterHub::new(Arc::clone(&clock), Arc::clone(&traces)),
+            connections: Arc::default(),
             signals: Signals::new(),
             traces,
             endpoints: Arc::new(EndpointTable::new()),
@@ -197,6 +200,7 @@ impl Control {
             lame_duck: self.args.lame_duck(),
             metrics: Metrics::new(Sources {
                 meter: Arc::clone(&self.meter),
+                connections: Arc::clone(&self.connections),
                 state: Arc::clone(&self.state),
                 endpoints: Arc::clone(&self.endpoints),
                 phase: Box::new(move || drain.phase()),
@@ -235,6 +239,7 @@ impl Control {
             endpoints: Arc::clone(&self.endpoints),
             services,
             meter: Arc::clone(&self.meter),
+            connections: Arc::clone(&self.connections),
             traces: Arc::clone(&self.traces),
             drain: self.drain.clone(),
             clock: Arc::clone(&self.clock),

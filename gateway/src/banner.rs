@@ -29,8 +29,8 @@ impl Banner<'_> {
     /// The text, with a line to try at its end where one would work.
     pub fn text(&self) -> String {
         let mut text = format!("Serving {}\n\n", self.path.display());
-        for address in self.data {
-            let _ = writeln!(text, "  URL      {}", url(*address));
+        for (n, address) in self.data.iter().enumerate() {
+            let _ = writeln!(text, "  URL      {}", self.url(n, *address));
         }
         for key in self.keys {
             let _ = writeln!(
@@ -43,23 +43,36 @@ impl Banner<'_> {
         }
         let _ = writeln!(text, "  Status   http://{}/status", self.admin);
         let _ = writeln!(text, "  Metrics  http://{}/metrics", self.telemetry);
-        if let Some((address, key, model)) = self.example() {
+        if let Some((n, address, key, model)) = self.example() {
             let _ = write!(
                 text,
                 "\nTry:\n\n  curl -N {}/chat/completions \\\n    -H \"authorization: Bearer $(cat '{}')\" \\\n    \
                  -H 'content-type: application/json' \\\n    \
                  -d '{{\"model\": \"{model}\", \"stream\": true, \"messages\": [{{\"role\": \"user\", \"content\": \
                  \"Hello\"}}]}}'\n\n",
-                url(address),
+                self.url(n, address),
                 key.path.display(),
             );
         }
         text
     }
 
-    /// A key and a model that it may use.
-    fn example(&self) -> Option<(SocketAddr, &MintedKey, &str)> {
-        let address = *self.data.first()?;
+    /// Where a listener is reached; addresses come in the order of the listeners.
+    fn url(&self, n: usize, address: SocketAddr) -> String {
+        let scheme = if self.has_tls(n) { "https" } else { "http" };
+        format!("{scheme}://{address}/v1")
+    }
+
+    fn has_tls(&self, n: usize) -> bool {
+        self.snapshot
+            .listeners
+            .get(n)
+            .is_some_and(|listener| listener.tls.is_some())
+    }
+
+    /// A key and a model that it may use, at a listener without TLS, whose certificate curl would have to be told of.
+    fn example(&self) -> Option<(usize, SocketAddr, &MintedKey, &str)> {
+        let (n, address) = self.data.iter().copied().enumerate().find(|(n, _)| !self.has_tls(*n))?;
         self.keys.iter().find_map(|key| {
             let tenant = self.snapshot.tenants.get(&key.tenant)?;
             let model = self
@@ -67,7 +80,7 @@ impl Banner<'_> {
                 .routes
                 .values()
                 .find_map(|route| model_for(tenant, route))?;
-            Some((address, key, model))
+            Some((n, address, key, model))
         })
     }
 }
@@ -83,10 +96,6 @@ fn model_for<'a>(tenant: &Tenant, route: &'a Route) -> Option<&'a str> {
             .any(|pattern| Glob::new(pattern).matches(model))
     };
     (plain && allowed()).then_some(model)
-}
-
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}/v1")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::endpoints::{EndpointTable, LocalServices};
 use crate::health::Prober;
 use crate::meter::{MeterHub, Scopes};
 use crate::plan::{Plan, PlanCell};
-use crate::server::{self, Running, ServeParts};
+use crate::server::{self, Connections, Patience, Running, ServeParts};
 use crate::source::keeper::Target;
 use crate::state::State;
 use crate::traces::{Identity, Traces};
@@ -47,6 +47,8 @@ pub struct Parts {
     pub services: Services,
     /// Counters.
     pub meter: Arc<MeterHub>,
+    /// Counts the connections of clients.
+    pub connections: Arc<Connections>,
     /// Spans.
     pub traces: Arc<Traces>,
     /// Phase of the process.
@@ -117,6 +119,8 @@ impl DataPlane {
             drain: self.parts.drain.clone(),
             clock: Arc::clone(&self.parts.clock),
             tls: Arc::clone(&tls),
+            connections: Arc::clone(&self.parts.connections),
+            patience: Patience::default(),
             workers: self.parts.workers,
             bind: self.parts.bind,
         };
@@ -153,6 +157,21 @@ impl DataPlane {
     }
 }
 
+/// The certificates of a plan by port, with the Unix time at which each ends. One that has ended is served all the same, as
+/// clients may look past it, and the log says so.
+fn certificates(plan: &Plan, now: u64) -> Vec<(u16, i64)> {
+    let certificates = plan.listeners.iter();
+    let certificates: Vec<_> = certificates
+        .filter_map(|listener| Some((listener.port, listener.certificate_until?)))
+        .collect();
+    for (port, until) in &certificates {
+        if i64::try_from(now).is_ok_and(|now| now >= *until) {
+            tracing::warn!(port, "the certificate of a listener has ended; clients refuse it");
+        }
+    }
+    certificates
+}
+
 /// An error with all its causes in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
@@ -186,6 +205,7 @@ impl Target for DataPlane {
         self.learn(&services).await;
         // Known before the first request can be counted under them.
         self.parts.meter.set_scopes(Scopes::of(snapshot));
+        let certificates = certificates(&plan, self.parts.clock.unix().as_secs());
         if let Some(current) = &self.plan {
             current.store(plan);
         } else {
@@ -193,6 +213,7 @@ impl Target for DataPlane {
             self.start(&first)?;
             self.plan = Some(first);
         }
+        self.parts.state.set_certificates(certificates);
         if let Services::Cluster { wanted, .. } = &self.parts.services {
             wanted.send_if_modified(|followed| {
                 let change = *followed != services;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokenweir_config::admin_token::AdminKey;
 use tokenweir_config::status::{Rejected, Serving};
 
@@ -22,6 +22,7 @@ pub struct State {
     admin_key: ArcSwapOption<AdminKey>,
     listening: OnceLock<()>,
     plan: OnceLock<Arc<PlanCell>>,
+    certificates: ArcSwap<Vec<(u16, i64)>>,
 }
 
 impl State {
@@ -36,6 +37,7 @@ impl State {
             admin_key: ArcSwapOption::empty(),
             listening: OnceLock::new(),
             plan: OnceLock::new(),
+            certificates: ArcSwap::default(),
         })
     }
 
@@ -79,6 +81,16 @@ impl State {
     pub fn set_plan(&self, cell: &Arc<PlanCell>) {
         // There is one cell in the life of a process; a second time says the same.
         let _ = self.plan.set(Arc::clone(cell));
+    }
+
+    /// Ports with TLS, each with the Unix time in seconds at which its certificate ends.
+    pub fn certificates(&self) -> Arc<Vec<(u16, i64)>> {
+        self.certificates.load_full()
+    }
+
+    /// Says which certificates are served from now on.
+    pub fn set_certificates(&self, certificates: Vec<(u16, i64)>) {
+        self.certificates.store(Arc::new(certificates));
     }
 
     /// Says what is served from now on. What was refused before it is no longer of interest.

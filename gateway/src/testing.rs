@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tokenweir_config::{
-    Admission, Backend, FORMAT, GatewayRef, Listener, Order, Provider, ProviderKind, ProviderLimits, Queue, Retry,
-    Route, Snapshot, Telemetry, Tenant, TenantLimits, Timeouts, Upstream,
+    Admission, Backend, FORMAT, GatewayRef, Limits, Listener, Order, Provider, ProviderKind, ProviderLimits, Queue,
+    Retry, Route, Snapshot, Telemetry, Tenant, TenantLimits, Timeouts, Upstream,
 };
 
 /// A configuration with one provider `sim`, one route `chat` for the model `assistant`, and one tenant `acme`.
@@ -16,7 +16,7 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
             namespace: "llm".into(),
             name: "edge".into(),
         },
-        listeners: vec![Listener { port: 8080 }],
+        listeners: vec![Listener { port: 8080, tls: None }],
         admission: Admission {
             max_in_flight: 100,
             queue: Queue {
@@ -26,6 +26,7 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
             },
             per_tenant_max_in_flight: None,
         },
+        limits: Limits::default(),
         telemetry: Telemetry::default(),
         providers: BTreeMap::from([(
             "sim".into(),
@@ -44,6 +45,8 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
                     total_ms: 5_000,
                 },
                 health: tokenweir_config::Health::default(),
+                tls: None,
+                proxy: None,
             },
         )]),
         routes: BTreeMap::from([(

@@ -16,7 +16,7 @@ use crate::cli::{Cli, RunArgs};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::gateway::{GatewayReconciler, GatewayStatusReconciler};
-use crate::kubernetes::{Events, Secrets};
+use crate::kubernetes::{ConfigMaps, Events, Secrets};
 use crate::leader::{Election, ElectionError, LEASE, Outcome};
 use crate::parts::{ProviderReconciler, RouteReconciler};
 use crate::probe::{Prober, StatusClient};
@@ -150,6 +150,7 @@ impl Operator {
         let news = queues.clone();
         let board = Arc::new(Board::new(move |item| news.on_news(item)));
         let secrets = Arc::new(Secrets::new(client.clone(), caches.secrets.clone()));
+        let config_maps = Arc::new(ConfigMaps::new(client.clone(), caches.config_maps.clone()));
         let prober = Arc::new(Prober::new(
             board.clone(),
             caches.pods.clone(),
@@ -162,6 +163,7 @@ impl Operator {
             watch_client: self.watch_client.clone(),
             caches: caches.clone(),
             secrets: secrets.clone(),
+            config_maps: config_maps.clone(),
             board: board.clone(),
             prober: prober.clone(),
             root_key: RootKey::default(),
@@ -169,7 +171,7 @@ impl Operator {
             clock,
             settings: Arc::new(args.settings()),
         };
-        let router = Arc::new(Router::new(caches.clone(), queues, board, prober, secrets));
+        let router = Arc::new(Router::new(caches.clone(), queues, board, prober, secrets, config_maps));
         start(&self.watch_client, &args.scope(), writers, &router, shutdown);
         tokio::select! {
             () = shutdown.cancelled() => return,

@@ -6,7 +6,7 @@ use kube::Client;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::kubernetes::{Events, Secrets};
+use crate::kubernetes::{ConfigMaps, Events, Secrets};
 use crate::probe::Prober;
 use crate::rootkey::RootKey;
 use crate::settings::Settings;
@@ -23,6 +23,8 @@ pub struct Context {
     pub caches: Caches,
     /// Content of Secrets.
     pub secrets: Arc<Secrets>,
+    /// Content of ConfigMaps.
+    pub config_maps: Arc<ConfigMaps>,
     /// What gateways serve.
     pub board: Arc<Board>,
     /// Asks the pods.

@@ -66,6 +66,13 @@ pub const WATCHED: &[Rule] = &[
     },
     Rule {
         group: "",
+        resources: &["configmaps"],
+        names: &[],
+        verbs: &["get", "list", "watch"],
+        reason: "reads certificate authorities that providers name; list and watch fetch metadata alone",
+    },
+    Rule {
+        group: "",
         resources: &["services", "serviceaccounts"],
         names: &[],
         verbs: &["get", "list", "watch", "create", "patch"],

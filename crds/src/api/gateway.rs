@@ -9,6 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::api::{EgressProxy, GatewayLimits, Listener};
 use crate::{Duration, rules};
 
 /// A data plane: a set of gateway pods that serve the routes which name it.
@@ -58,6 +59,14 @@ pub struct LLMGatewaySpec {
     #[serde(default)]
     pub admission: Admission,
 
+    /// What clients may cost each pod.
+    #[serde(default)]
+    pub limits: GatewayLimits,
+
+    /// The proxy on the way to providers outside of the cluster. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<EgressProxy>,
+
     /// How the pods run.
     #[serde(default)]
     pub pod: PodTemplate,
@@ -74,35 +83,8 @@ fn default_replicas() -> i32 {
 fn default_listeners() -> Vec<Listener> {
     vec![Listener {
         port: 8080,
-        protocol: Protocol::Http,
+        ..Listener::default()
     }]
-}
-
-/// A socket of the data plane.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Listener {
-    /// TCP port of pods and Service. 9090 and 9901 are taken by metrics and administration.
-    #[schemars(range(min = 1, max = 65535))]
-    #[x_kube(validation = rules::rule(
-        "self != 9901 && self != 9090",
-        "port %s is taken: 9090 serves metrics and 9901 administration; choose another one",
-        &["self"],
-    ))]
-    pub port: u16,
-
-    /// What the socket speaks. `HTTP` is HTTP/1.1 and HTTP/2 with prior knowledge, without TLS.
-    #[serde(default)]
-    pub protocol: Protocol,
-}
-
-/// What a socket speaks.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1 and HTTP/2 with prior knowledge, without TLS.
-    #[default]
-    #[serde(rename = "HTTP")]
-    Http,
 }
 
 /// How many requests each pod lets in, and where the others wait.
@@ -359,7 +341,7 @@ pub struct LLMGatewayStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted`, `Programmed` and `Ready`.
+    /// `Accepted`, `ResolvedRefs`, `Programmed` and `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

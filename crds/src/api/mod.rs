@@ -3,6 +3,7 @@
 //! A field stands here once it works. Defaults and rules are part of the schema, so that `kubectl explain` and
 //! `kubectl get -o yaml` show them and the API server enforces them.
 
+mod edge;
 mod gateway;
 mod health;
 mod provider;
@@ -11,17 +12,19 @@ mod route;
 mod scaling;
 mod signal;
 mod tenant;
+mod upstream_tls;
 
+pub use edge::{EgressProxy, GatewayLimits, Listener, Protocol};
 pub use gateway::{
-    AccessLog, Admission, LLMGateway, LLMGatewaySpec, LLMGatewayStatus, Listener, Otlp, PerTenant, PodTemplate,
-    Protocol, Queue, QueueOrder, Resources, Telemetry, TopologySpread,
+    AccessLog, Admission, LLMGateway, LLMGatewaySpec, LLMGatewayStatus, Otlp, PerTenant, PodTemplate, Queue,
+    QueueOrder, Resources, Telemetry, TopologySpread,
 };
 pub use health::{ActiveProbe, Outlier, ProviderHealth};
 pub use provider::{
     BackendRef, Credentials, ModelProvider, ModelProviderSpec, ModelProviderStatus, OPENAI_ENDPOINT, ProviderLimits,
     ProviderModel, ProviderTimeouts, ProviderType,
 };
-pub use refs::{NameRef, SecretKeyRef};
+pub use refs::{NameRef, SecretKeyRef, SecretNameRef};
 pub use route::{
     Backoff, FallbackTarget, ModelRoute, ModelRouteSpec, ModelRouteStatus, Priority, Retry, RetryOn, RouteBackend,
 };
@@ -33,6 +36,7 @@ pub use signal::{
     Count, Latency, MetricSource, Quantile, Rate, ResourceName, ResourceSignal, Signal, SignalKind, Window,
 };
 pub use tenant::{ApiKey, MINTED_KEY_FIELD, Tenant, TenantAuth, TenantLimits, TenantModels, TenantSpec, TenantStatus};
+pub use upstream_tls::{CaRef, ProviderTls, Scheme};
 
 /// API group of all kinds.
 pub const GROUP: &str = "tokenweir.dev";

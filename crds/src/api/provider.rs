@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ProviderHealth, SecretKeyRef};
+use crate::api::{ProviderHealth, ProviderTls, Scheme, SecretKeyRef};
 use crate::{Duration, rules};
 
 /// Where OpenAI itself answers: the endpoint of a provider of type `OpenAI` that names none.
@@ -53,6 +53,11 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
         "self.type != 'OpenAI' || has(self.endpoint) || has(self.backendRef) || has(self.credentials)",
         "a provider of type %s without endpoint is api.openai.com, which needs an API key; give credentials.secretRef",
         &["self.type"],
+    ),
+    validation = rules::rule(
+        "!has(self.tls) || (has(self.endpoint) ? self.endpoint.startsWith('https://') : (!has(self.backendRef) || self.backendRef.scheme == 'HTTPS'))",
+        "tls is given, and the provider is spoken to without TLS (%s); write https:// in endpoint or scheme: HTTPS in backendRef, or leave tls out",
+        &["has(self.endpoint) ? self.endpoint : 'backendRef ' + self.backendRef.name"],
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -71,6 +76,10 @@ pub struct ModelProviderSpec {
     /// A Service of the namespace instead of an endpoint: its ready pods are balanced by least outstanding requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_ref: Option<BackendRef>,
+
+    /// TLS towards the provider. Absent: the public authorities are trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ProviderTls>,
 
     /// How the gateway proves itself to the provider. Absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +131,10 @@ pub struct BackendRef {
     /// Port number of the Service.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
+
+    /// Whether the pods speak TLS.
+    #[serde(default)]
+    pub scheme: Scheme,
 
     /// Path before `/chat/completions`. May be empty.
     #[serde(default = "default_path")]

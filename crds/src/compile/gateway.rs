@@ -1,45 +1,44 @@
 //! The gateway's own settings.
 
-use std::collections::BTreeSet;
+use tokenweir_config::{Admission, Limits, Listener, Order, Queue, Telemetry};
 
-use tokenweir_config::names::{ADMIN_PORT, TELEMETRY_PORT};
-use tokenweir_config::{Admission, Listener, Order, Queue, Telemetry};
-
-use super::Problem;
-use crate::api::{AccessLog, LLMGatewaySpec, QueueOrder};
+use super::egress::{Egress, egress};
+use super::{Inputs, Problem, edge};
+use crate::api::{AccessLog, QueueOrder};
 use crate::conditions::Reason;
 
-pub(super) struct Settings {
+pub(super) struct Settings<'a> {
     pub listeners: Vec<Listener>,
+    pub limits: Limits,
+    pub egress: Option<Egress<'a>>,
     pub admission: Admission,
     pub telemetry: Telemetry,
     pub problems: Vec<Problem>,
     pub usable: bool,
 }
 
-pub(super) fn settings(spec: &LLMGatewaySpec) -> Settings {
+pub(super) fn settings<'a>(inputs: &Inputs<'a>) -> Settings<'a> {
+    let spec = &inputs.gateway.spec;
     let mut problems = Vec::new();
-    let mut ports = BTreeSet::new();
-    // The schema refuses all of these; an object from before a change of the schema may still have one.
-    for (index, listener) in spec.listeners.iter().enumerate() {
-        let field = format!("spec.listeners[{index}].port");
-        let port = listener.port;
-        if port == 0 || port == ADMIN_PORT || port == TELEMETRY_PORT {
-            let message = format!("port {port} cannot be used for listeners; choose another one");
-            problems.push(Problem::invalid(Reason::Invalid, field, message));
-        } else if !ports.insert(port) {
-            let message = format!("port {port} stands twice; each listener needs its own");
-            problems.push(Problem::invalid(Reason::Invalid, field, message));
-        }
-    }
-    if ports.is_empty() {
+    let listeners = edge::listeners(inputs, spec, &mut problems);
+    if listeners.is_empty() {
         let message = "no usable listener; give at least one port";
         problems.push(Problem::invalid(Reason::Invalid, "spec.listeners", message));
     }
+    // Without its proxy a gateway must not go around it: where that cannot be read, nothing is served anew.
+    let (egress, reachable) = match egress(inputs, spec.proxy.as_ref()) {
+        Ok(egress) => (egress, true),
+        Err(problem) => {
+            problems.push(problem);
+            (None, false)
+        }
+    };
     let queue = &spec.admission.queue;
     Settings {
-        usable: !ports.is_empty(),
-        listeners: ports.into_iter().map(|port| Listener { port }).collect(),
+        usable: !listeners.is_empty() && reachable,
+        listeners,
+        limits: edge::limits(&spec.limits),
+        egress,
         admission: Admission {
             max_in_flight: spec.admission.max_in_flight,
             queue: Queue {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Resource, ResourceExt as _};
 use tokenweir_config::keys::{KeyError, KeyHasher, decode_32};
 
@@ -24,6 +24,8 @@ pub struct Inputs<'a> {
     pub tenants: Vec<&'a Tenant>,
     /// The Secrets that [`referenced_secrets`] names, as far as they exist.
     pub secrets: &'a Secrets,
+    /// The ConfigMaps that [`referenced_config_maps`] names, as far as they exist.
+    pub config_maps: &'a ConfigMaps,
     /// Keys of the gateway.
     pub keys: &'a Keys,
     /// Number of the snapshot.
@@ -170,6 +172,16 @@ impl Secrets {
         self.0.contains_key(name)
     }
 
+    /// A field as it is.
+    pub(super) fn bytes(&self, name: &str, key: &str) -> Result<&[u8], SecretError> {
+        let value = self.0.get(name).ok_or(SecretError::NotFound)?;
+        let value = value.get(key).ok_or(SecretError::NoKey)?;
+        if value.is_empty() {
+            return Err(SecretError::Empty);
+        }
+        Ok(value)
+    }
+
     /// A credential. White space around it is cut off: many Secrets are made with a line break at the end.
     pub fn credential(&self, reference: &SecretKeyRef) -> Result<&str, SecretError> {
         let value = self.0.get(&reference.name).ok_or(SecretError::NotFound)?;
@@ -195,21 +207,25 @@ impl<'a> FromIterator<&'a Secret> for Secrets {
     }
 }
 
-/// Names of the Secrets that these objects name, minted ones included.
-pub fn referenced_secrets<'a>(
-    providers: impl IntoIterator<Item = &'a ModelProvider>,
-    tenants: impl IntoIterator<Item = &'a Tenant>,
-) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    names.extend(
-        providers
-            .into_iter()
-            .filter_map(|p| p.spec.credentials.as_ref())
-            .map(|c| c.secret_ref.name.clone()),
-    );
-    for tenant in tenants {
-        let name = tenant.name_any();
-        names.extend(tenant.spec.auth.api_keys.iter().map(|key| key.secret(&name).name));
+/// ConfigMaps of one namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfigMaps(BTreeMap<String, BTreeMap<String, String>>);
+
+impl ConfigMaps {
+    /// A field as it is.
+    pub(super) fn text(&self, name: &str, key: &str) -> Result<&str, SecretError> {
+        let value = self.0.get(name).ok_or(SecretError::NotFound)?;
+        let value = value.get(key).ok_or(SecretError::NoKey)?;
+        if value.is_empty() {
+            return Err(SecretError::Empty);
+        }
+        Ok(value)
     }
-    names
+}
+
+impl<'a> FromIterator<&'a ConfigMap> for ConfigMaps {
+    fn from_iter<T: IntoIterator<Item = &'a ConfigMap>>(iter: T) -> Self {
+        let data = |map: &ConfigMap| (map.name_any(), map.data.clone().unwrap_or_default());
+        Self(iter.into_iter().map(data).collect())
+    }
 }

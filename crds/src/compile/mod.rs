@@ -6,19 +6,25 @@
 //! An object with a mistake is left out, or only the part of it that is wrong; everything else is served. Each object
 //! gets a [`Verdict`] that names the fields at fault.
 
+mod edge;
+mod egress;
 mod gateway;
 mod inputs;
 mod provider;
+mod references;
 mod route;
 mod tenant;
 mod verdict;
 
 use std::collections::BTreeMap;
 
-use tokenweir_config::{FORMAT, GatewayRef, Snapshot};
+use tokenweir_config::{GatewayRef, Snapshot};
 
-pub use inputs::{Inputs, Keys, SecretError, Secrets, referenced_secrets};
+pub use inputs::{ConfigMaps, Inputs, Keys, SecretError, Secrets};
 pub use provider::check_backend_ref;
+pub use references::{
+    gateway_secrets, provider_config_map, provider_secrets, referenced_config_maps, referenced_secrets,
+};
 pub use route::check_gateway_refs;
 pub use verdict::{Kind, Problem, Verdict};
 
@@ -51,10 +57,10 @@ pub fn compile(inputs: &Inputs<'_>) -> Compiled {
     let name = inputs.gateway_name();
     let mut verdicts = Vec::new();
 
-    let settings = gateway::settings(&inputs.gateway.spec);
+    let settings = gateway::settings(inputs);
     verdicts.push(Verdict::new(Kind::LLMGateway, name, settings.problems, settings.usable));
 
-    let providers = provider::providers(inputs);
+    let providers = provider::providers(inputs, settings.egress.as_ref());
     let routes = route::routes(inputs, &providers);
     let tenants = tenant::tenants(inputs);
 
@@ -77,8 +83,8 @@ pub fn compile(inputs: &Inputs<'_>) -> Compiled {
         Verdict::new(Kind::Tenant, name, problems, served)
     }));
 
-    let snapshot = Snapshot {
-        format: FORMAT,
+    let mut snapshot = Snapshot {
+        format: 0,
         generation: inputs.generation,
         gateway: GatewayRef {
             namespace: namespace.to_owned(),
@@ -86,6 +92,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Compiled {
         },
         listeners: settings.listeners,
         admission: settings.admission,
+        limits: settings.limits,
         telemetry: settings.telemetry,
         providers: used,
         routes: routes.served,
@@ -93,5 +100,6 @@ pub fn compile(inputs: &Inputs<'_>) -> Compiled {
         key_hash_key: inputs.keys.key_hash_key().to_owned(),
         admin_key: inputs.keys.admin_key().map(str::to_owned),
     };
+    snapshot.format = snapshot.oldest_format();
     Compiled { snapshot, verdicts }
 }

@@ -7,7 +7,8 @@ use tokenweir_config::{
     Upstream,
 };
 
-use super::{Inputs, Problem};
+use super::egress::Egress;
+use super::{Inputs, Problem, edge};
 use crate::api::{self, ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType};
 use crate::conditions::Reason;
 
@@ -18,11 +19,11 @@ pub(super) struct Providers<'a> {
     pub problems: BTreeMap<&'a str, Vec<Problem>>,
 }
 
-pub(super) fn providers<'a>(inputs: &'a Inputs<'_>) -> Providers<'a> {
+pub(super) fn providers<'a>(inputs: &'a Inputs<'_>, egress: Option<&Egress<'_>>) -> Providers<'a> {
     let mut usable = BTreeMap::new();
     let mut problems = BTreeMap::new();
     for (name, object) in inputs.by_name(&inputs.providers) {
-        match provider(inputs, &object.spec) {
+        match provider(inputs, egress, &object.spec) {
             Ok(provider) => {
                 usable.insert(name.to_owned(), provider);
                 problems.insert(name, Vec::new());
@@ -35,7 +36,7 @@ pub(super) fn providers<'a>(inputs: &'a Inputs<'_>) -> Providers<'a> {
     Providers { usable, problems }
 }
 
-fn provider(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Provider, Problem> {
+fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProviderSpec) -> Result<Provider, Problem> {
     let credential = match &spec.credentials {
         None => None,
         Some(credentials) => {
@@ -47,12 +48,17 @@ fn provider(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Provider, P
             Some(Credential::Bearer(secret.to_owned()))
         }
     };
+    let upstream = upstream(inputs, spec)?;
+    let proxy = match &upstream {
+        Upstream::Endpoint { url } => egress.and_then(|egress| egress.for_url(url)),
+        Upstream::Service(_) => None,
+    };
     Ok(Provider {
         kind: match spec.provider_type {
             ProviderType::OpenAI => ProviderKind::OpenAI,
             ProviderType::OpenAICompatible => ProviderKind::OpenAICompatible,
         },
-        upstream: upstream(inputs, spec)?,
+        upstream,
         credential,
         models: models(spec),
         limits: ProviderLimits {
@@ -65,6 +71,8 @@ fn provider(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Provider, P
             total_ms: spec.timeouts.total.as_millis(),
         },
         health: health(&spec.health),
+        tls: edge::upstream_tls(inputs, spec)?,
+        proxy,
     })
 }
 

@@ -18,7 +18,7 @@ use tokenweir_config::Snapshot;
 pub use keys::{KeyStore, KeyStoreError};
 
 use crate::api::LLMGateway;
-use crate::compile::{Inputs, Keys, Kind, Secrets, compile};
+use crate::compile::{ConfigMaps, Inputs, Keys, Kind, Secrets, compile};
 use crate::schema::{self, Schemas};
 use objects::{Found, Objects, Source};
 
@@ -131,6 +131,9 @@ pub fn load_dir(options: &LoadOptions<'_>, keys: &KeyStore) -> Result<Loaded, Ve
     };
     note_foreign(&gateway.namespace, &mut objects);
     let (secrets, minted) = secrets(&gateway.namespace, &objects, keys).map_err(|error| whole(error.to_string()))?;
+    let here = objects.config_maps.iter();
+    let here = here.filter(|found| found.namespace == gateway.namespace);
+    let config_maps: ConfigMaps = here.map(|found| &found.object).collect();
     let compiler_keys = Keys::new(keys.key_hash_key().to_owned(), None).map_err(|error| whole(error.to_string()))?;
     let inputs = Inputs {
         gateway: &gateway.object,
@@ -144,6 +147,7 @@ pub fn load_dir(options: &LoadOptions<'_>, keys: &KeyStore) -> Result<Loaded, Ve
         routes: objects.routes.iter().map(|found| &found.object).collect(),
         tenants: objects.tenants.iter().map(|found| &found.object).collect(),
         secrets: &secrets,
+        config_maps: &config_maps,
         keys: &compiler_keys,
         generation: options.generation,
     };
@@ -285,7 +289,7 @@ fn note_foreign(namespace: &str, objects: &mut Objects) {
             }
         )*};
     }
-    elsewhere!(providers, routes, tenants, secrets);
+    elsewhere!(providers, routes, tenants, secrets, config_maps);
     objects.notes.append(&mut notes);
 }
 

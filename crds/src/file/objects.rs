@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -51,6 +51,7 @@ pub(super) struct Objects {
     pub tenants: Vec<Found<Tenant>>,
     pub policies: Vec<Found<ScalingPolicy>>,
     pub secrets: Vec<Found<Secret>>,
+    pub config_maps: Vec<Found<ConfigMap>>,
     pub notes: Vec<Note>,
     pub errors: Vec<FileError>,
     seen: BTreeMap<(String, String, String), (PathBuf, u64)>,
@@ -72,6 +73,7 @@ impl Objects {
         match (api_version.as_str(), kind.as_str()) {
             ("v1", "List") => self.add_list(schemas, &source),
             ("v1", "Secret") => self.add_secret(source),
+            ("v1", "ConfigMap") => self.add_config_map(source),
             _ if api_version.starts_with("tokenweir.dev/") || schemas.kinds().any(|known| known == kind) => {
                 self.add_ours(schemas, source, &api_version, &kind);
             }
@@ -101,6 +103,20 @@ impl Objects {
             && let Some(object) = self.typed::<Secret>(&source, value)
         {
             self.secrets.push(Found {
+                name,
+                namespace,
+                source,
+                object,
+            });
+        }
+    }
+
+    fn add_config_map(&mut self, source: Source) {
+        let value = source.node.to_json();
+        if let Some((name, namespace)) = self.identity(&source, "ConfigMap")
+            && let Some(object) = self.typed::<ConfigMap>(&source, value)
+        {
+            self.config_maps.push(Found {
                 name,
                 namespace,
                 source,

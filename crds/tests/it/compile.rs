@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokenweir_config::Snapshot;
@@ -23,6 +23,7 @@ struct World {
     routes: Vec<ModelRoute>,
     tenants: Vec<Tenant>,
     secrets: Vec<Secret>,
+    config_maps: Vec<ConfigMap>,
 }
 
 impl World {
@@ -36,6 +37,7 @@ impl World {
                 "ModelRoute" => world.routes.push(serde_json::from_value(document).unwrap()),
                 "Tenant" => world.tenants.push(serde_json::from_value(document).unwrap()),
                 "Secret" => world.secrets.push(serde_json::from_value(document).unwrap()),
+                "ConfigMap" => world.config_maps.push(serde_json::from_value(document).unwrap()),
                 other => panic!("{other} is not expected here"),
             }
         }
@@ -60,6 +62,7 @@ impl World {
         self.routes.reverse();
         self.tenants.reverse();
         self.secrets.reverse();
+        self.config_maps.reverse();
     }
 
     fn compile(&self, gateway: &str) -> Compiled {
@@ -80,6 +83,7 @@ impl World {
             routes: self.routes.iter().collect(),
             tenants: self.tenants.iter().collect(),
             secrets: &secrets,
+            config_maps: &self.config_maps.iter().collect(),
             keys: &keys.unwrap(),
             generation: 7,
         })
@@ -151,7 +155,7 @@ fn two_gateways_of_a_namespace_share_tenants_and_nothing_else() {
 #[test]
 fn secrets_to_watch_are_those_that_are_named_or_minted() {
     let world = World::golden("everything.yaml");
-    let names = referenced_secrets(&world.providers, &world.tenants);
+    let names = referenced_secrets(&world.gateways[0], &world.providers, &world.tenants);
     assert_eq!(
         names.into_iter().collect::<Vec<_>>(),
         ["acme-ci", "acme-keys", "globex-web", "openai"]

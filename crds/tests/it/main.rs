@@ -7,6 +7,7 @@
 )]
 
 mod compile;
+mod edge;
 mod files;
 mod fixtures;
 mod schema;

@@ -5,6 +5,7 @@
 //! [`admin_token`] hold the two ways in which a caller proves who it is.
 
 pub mod admin_token;
+mod edge;
 pub mod keys;
 pub mod names;
 mod resilience;
@@ -12,6 +13,7 @@ pub mod shards;
 mod snapshot;
 pub mod status;
 
+pub use edge::{KeyPair, Limits, Proxy, UpstreamTls};
 pub use resilience::{ActiveProbe, Health, Outlier};
 pub use snapshot::{
     Admission, Backend, Credential, FORMAT, GatewayRef, HeaderCredential, Listener, Model, Order, Provider,

@@ -7,18 +7,22 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::edge::{KeyPair, Limits, Proxy, UpstreamTls};
 use crate::resilience::Health;
 
-/// The format that this build writes, and the newest that it understands.
+/// The newest format that this build understands.
 ///
-/// A change that an older gateway could misread raises it; a field that an older gateway may ignore does not.
-pub const FORMAT: u32 = 1;
+/// A change that an older gateway could misread raises it; a field that an older gateway may ignore does not. A snapshot is
+/// written in the oldest format that says all it has ([`Snapshot::oldest_format`]), so that gateways of the release before
+/// go on with everything that they know.
+pub const FORMAT: u32 = 2;
 
 /// Everything that one gateway serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// The format; see [`FORMAT`].
+    /// The format: 2 where there is TLS beyond that of public endpoints, or a proxy, which a gateway of format 1 would not
+    /// see; else 1.
     pub format: u32,
     /// Rises by one with each change of content. The operator counts it; a gateway reports the one it serves.
     pub generation: u64,
@@ -28,6 +32,9 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// Limits on the whole gateway.
     pub admission: Admission,
+    /// What one client may cost.
+    #[serde(default)]
+    pub limits: Limits,
     /// Logs and traces.
     #[serde(default)]
     pub telemetry: Telemetry,
@@ -93,6 +100,17 @@ impl Snapshot {
         serde_json::to_vec(self).map_err(|e| SnapshotError::Malformed(e.to_string()))
     }
 
+    /// The oldest format that says all that this snapshot has.
+    pub fn oldest_format(&self) -> u32 {
+        let secured = self.listeners.iter().any(|listener| listener.tls.is_some());
+        let special = |provider: &Provider| provider.tls.is_some() || provider.proxy.is_some();
+        if secured || self.providers.values().any(special) {
+            2
+        } else {
+            1
+        }
+    }
+
     /// True if both configure the same, whatever their generations.
     pub fn same_content(&self, other: &Self) -> bool {
         let mut copy = other.clone();
@@ -128,12 +146,15 @@ pub struct GatewayRef {
     pub name: String,
 }
 
-/// One socket of the data plane. Plain HTTP; HTTP/1.1 and HTTP/2 with prior knowledge are told apart by the preface.
+/// One socket of the data plane. HTTP/1.1 and HTTP/2 are told apart by ALPN with TLS, without it by the preface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// TCP port.
     pub port: u16,
+    /// The certificate with which it speaks TLS; absent: it speaks plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<KeyPair>,
 }
 
 /// Limits on the whole gateway pod and on each tenant without limits of its own.
@@ -204,6 +225,12 @@ pub struct Provider {
     /// When the gateway takes it to be sick.
     #[serde(default, skip_serializing_if = "Health::is_none")]
     pub health: Health,
+    /// TLS, where it is special.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
+    /// The proxy on the way; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 }
 
 /// The wire that a provider speaks.

@@ -24,6 +24,10 @@ pub enum ErrorKind {
     RequestTimeout,
     /// 413: the body is larger than allowed.
     TooLarge,
+    /// 415: the body is encoded in a way that is not known.
+    UnknownEncoding,
+    /// 431: the headers are larger than allowed.
+    HeadersTooLarge,
     /// 429: a limit is reached.
     RateLimited,
     /// 500: the gateway itself failed.
@@ -47,7 +51,9 @@ impl ErrorKind {
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::TooLarge => 413,
+            Self::UnknownEncoding => 415,
             Self::RateLimited => 429,
+            Self::HeadersTooLarge => 431,
             Self::Internal => 500,
             Self::BadUpstream => 502,
             Self::Unavailable => 503,
@@ -66,7 +72,9 @@ impl ErrorKind {
             | Self::ModelNotFound
             | Self::MethodNotAllowed
             | Self::RequestTimeout
-            | Self::TooLarge => "invalid_request_error",
+            | Self::TooLarge
+            | Self::UnknownEncoding
+            | Self::HeadersTooLarge => "invalid_request_error",
             Self::RateLimited => "requests",
             Self::Internal | Self::BadUpstream | Self::Unavailable | Self::UpstreamTimeout => "server_error",
         }
@@ -83,6 +91,8 @@ impl ErrorKind {
             Self::MethodNotAllowed => Some("method_not_supported"),
             Self::RequestTimeout => Some("request_timeout"),
             Self::TooLarge => Some("request_too_large"),
+            Self::UnknownEncoding => Some("unsupported_encoding"),
+            Self::HeadersTooLarge => Some("headers_too_large"),
             Self::RateLimited => Some("rate_limit_exceeded"),
             Self::BadUpstream => Some("upstream_error"),
             Self::Unavailable => Some("service_unavailable"),

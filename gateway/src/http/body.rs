@@ -6,10 +6,10 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 
-/// Largest body taken: images travel inside of chat requests.
-pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// A body must be here in this time. The slowest client worth waiting for sends 16 MiB in it at about 2 Mbit/s.
-pub const BODY_TIMEOUT: Duration = Duration::from_mins(1);
+/// A body must be here in this time, which for the default limit of 16 MiB is about 2 Mbit/s.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Where larger bodies are allowed, all have more time: as long as the largest takes at this many bytes a second.
+const BYTES_PER_SECOND: usize = 256 * 1024;
 /// No more than this is set aside for a body because of its announced length alone.
 const RESERVE_BYTES: usize = 64 * 1024;
 
@@ -23,8 +23,11 @@ pub enum BodyError {
         limit: usize,
     },
     /// Answer 408.
-    #[error("the request body did not arrive within {} seconds", BODY_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("the request body did not arrive within {seconds} seconds")]
+    Timeout {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Answer 400, if there is anybody left to read it.
     #[error("the request body broke off")]
     BrokenOff,
@@ -35,9 +38,16 @@ pub async fn read<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    tokio::time::timeout(BODY_TIMEOUT, collect(body, limit))
+    let wait = patience(limit);
+    let seconds = wait.as_secs();
+    tokio::time::timeout(wait, collect(body, limit))
         .await
-        .unwrap_or(Err(BodyError::Timeout))
+        .unwrap_or(Err(BodyError::Timeout { seconds }))
+}
+
+fn patience(limit: usize) -> Duration {
+    let largest = u64::try_from(limit / BYTES_PER_SECOND).unwrap_or(u64::MAX);
+    TIMEOUT.max(Duration::from_secs(largest))
 }
 
 async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, BodyError>
@@ -108,7 +118,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_not_waited_for_forever() {
         let body = StreamBody::new(stream::pending::<Piece>());
-        assert_eq!(read(body, 10).await, Err(BodyError::Timeout));
+        assert_eq!(read(body, 10).await, Err(BodyError::Timeout { seconds: 60 }));
+        let body = StreamBody::new(stream::pending::<Piece>());
+        let large = 64 * 1024 * 1024;
+        assert_eq!(read(body, large).await, Err(BodyError::Timeout { seconds: 256 }));
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use tokenweir_llm::response::usage_of_body;
 use tokenweir_llm::{OpenAiError, Operation, Peek};
 use tokio::time::Instant;
 
-use super::body::{self, BodyError, MAX_BODY_BYTES};
+use super::body::{self, BodyError};
 use super::{errors, headers};
 use crate::admission::{Admission, BackendSet, Claim, Joined, Permit, Rejected};
 use crate::meter::{Refusal, RequestLabels, RequestMeter};
@@ -43,12 +43,12 @@ impl Head<'_> {
     /// Serves the request.
     pub(super) async fn serve(self, request: Request<Incoming>) -> Response<GatewayBody> {
         let (parts, incoming) = request.into_parts();
-        let bytes = match body::read(incoming, MAX_BODY_BYTES).await {
+        let bytes = match body::read(incoming, self.plan.limits.max_body).await {
             Ok(bytes) => bytes,
             Err(why) => {
                 self.refused(match why {
                     BodyError::TooLarge { .. } => Refusal::TooLarge,
-                    BodyError::Timeout => Refusal::BodyTimeout,
+                    BodyError::Timeout { .. } => Refusal::BodyTimeout,
                     BodyError::BrokenOff => Refusal::BadRequest,
                 });
                 return errors::body(why);

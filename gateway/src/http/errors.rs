@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use tokenweir_llm::{ErrorKind, OpenAiError};
 
 use super::body::BodyError;
-use super::headers;
+use super::{MAX_HEAD_BYTES, headers};
 use crate::admission::Rejected;
 use crate::auth::Unauthenticated;
 use crate::meter::UpstreamErrorKind;
@@ -44,6 +44,12 @@ pub fn json(body: Bytes) -> Response<GatewayBody> {
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The headers are too large.
+pub fn headers_too_large() -> Response<GatewayBody> {
+    let message = format!("the headers are larger than {MAX_HEAD_BYTES} bytes");
+    answer(&OpenAiError::new(ErrorKind::HeadersTooLarge, message))
 }
 
 /// No path of ours.
@@ -84,7 +90,7 @@ pub fn model_not_found(model: &str) -> Response<GatewayBody> {
 pub fn body(why: BodyError) -> Response<GatewayBody> {
     let kind = match why {
         BodyError::TooLarge { .. } => ErrorKind::TooLarge,
-        BodyError::Timeout => ErrorKind::RequestTimeout,
+        BodyError::Timeout { .. } => ErrorKind::RequestTimeout,
         BodyError::BrokenOff => ErrorKind::InvalidRequest,
     };
     answer(&OpenAiError::new(kind, why.to_string()))

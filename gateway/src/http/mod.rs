@@ -22,6 +22,11 @@ use crate::server::{Active, Worker};
 use completion::Head;
 use request_id::request_id;
 
+/// Request heads larger than this are refused with 431.
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// What a header line takes besides its name and value.
+const HEADER_LINE_BYTES: usize = 4;
+
 /// A path that the gateway serves.
 enum Path<'a> {
     /// A request for tokens.
@@ -62,6 +67,13 @@ pub async fn handle(worker: &Worker, active: Active, request: Request<Incoming>)
     response.map(|body| body.counted(active))
 }
 
+/// Bytes of a request's head, as HTTP/1.1 would carry it.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let line = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + HEADER_LINE_BYTES;
+    let uri = request.uri();
+    uri.path().len() + uri.query().map_or(0, str::len) + request.headers().iter().map(line).sum::<usize>()
+}
+
 async fn respond(
     worker: &Worker,
     active: &Active,
@@ -72,6 +84,10 @@ async fn respond(
     if worker.drain.phase() >= Phase::Draining {
         worker.meter.refused(None, Refusal::Draining);
         return errors::draining();
+    }
+    if head_bytes(&request) > MAX_HEAD_BYTES {
+        worker.meter.refused(None, Refusal::TooLarge);
+        return errors::headers_too_large();
     }
     let Some(path) = path(request.uri().path()) else {
         worker.meter.refused(None, Refusal::NotFound);

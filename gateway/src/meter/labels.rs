@@ -30,7 +30,7 @@ pub enum Refusal {
     NotFound,
     /// The request itself is wrong (400).
     BadRequest,
-    /// The body is larger than allowed (413).
+    /// The body or the headers are larger than allowed (413, 431).
     TooLarge,
     /// The body did not arrive in time (408).
     BodyTimeout,

@@ -55,7 +55,7 @@ impl<'a> Family<'a> {
     }
 
     /// For what there is once.
-    fn plain_gauge(&mut self, value: i64) -> Result {
+    pub(super) fn plain_gauge(&mut self, value: i64) -> Result {
         self.encoder.encode_gauge(&value)
     }
 

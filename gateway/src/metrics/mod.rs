@@ -3,6 +3,7 @@
 //! Names and labels are those of the OpenTelemetry GenAI conventions where they have one, in Prometheus spelling. Every
 //! label value comes from the configuration or from a closed list.
 
+mod edge;
 mod families;
 mod resilience;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use tokenweir_config::status::Phase;
 
 use crate::endpoints::EndpointTable;
 use crate::meter::MeterHub;
+use crate::server::Connections;
 use crate::state::State;
 
 /// Content type of the answer.
@@ -33,6 +35,8 @@ pub struct Metrics {
 pub struct Sources {
     /// Requests.
     pub meter: Arc<MeterHub>,
+    /// Connections of clients.
+    pub connections: Arc<Connections>,
     /// Configuration.
     pub state: Arc<State>,
     /// The addresses behind Services.
@@ -71,6 +75,7 @@ impl Collector for Sources {
         if let Some(plan) = self.state.plan() {
             resilience::health(&mut encoder, &plan, &self.endpoints)?;
         }
+        edge::edge(&mut encoder, &self.connections, &self.state)?;
         families::configuration(&mut encoder, &self.state)?;
         families::process(&mut encoder, (self.phase)(), (self.subscribers)())
     }

@@ -48,6 +48,7 @@ fn a_scrape_shows_everything_under_bounded_labels() {
     );
     let metrics = Metrics::new(Sources {
         meter,
+        connections: Arc::default(),
         state,
         endpoints: Arc::new(EndpointTable::new()),
         phase: Box::new(|| Phase::LameDuck),
@@ -61,6 +62,7 @@ fn a_process_without_a_configuration_shows_no_generation_and_no_zero_in_its_plac
     let meter = MeterHub::new(ManualClock::new(), Traces::new());
     let metrics = Metrics::new(Sources {
         meter,
+        connections: Arc::default(),
         state: State::new("edge-0".into(), 0),
         endpoints: Arc::new(EndpointTable::new()),
         phase: Box::new(|| Phase::Serving),

@@ -14,7 +14,7 @@ use super::glob::Glob;
 use super::keys::{Caller, KeyTable};
 use super::provider::Provider;
 use super::route::{Backend, Route, Tenant};
-use super::{Plan, PlanError};
+use super::{Limits, Listener, Plan, PlanError};
 use crate::admission::{Admission, Candidate, Candidates, MAX_BACKENDS};
 use crate::upstream::RetryBudget;
 
@@ -25,6 +25,11 @@ impl Plan {
     /// each endpoint. The limits of `previous` move to those of the snapshot as the last step, after all that can fail,
     /// so that a plan once built is to be served; an error leaves everything as it was.
     pub fn build(snapshot: &Snapshot, previous: Option<&Self>) -> Result<Self, PlanError> {
+        let listeners = snapshot
+            .listeners
+            .iter()
+            .map(|source| Listener::new(source, previous.and_then(|plan| plan.listener(source.port))))
+            .collect::<Result<_, _>>()?;
         let providers = providers(snapshot, previous)?;
         let routes = routes(snapshot, previous, &providers)?;
         let tenants: BTreeMap<Box<str>, Arc<Tenant>> = snapshot
@@ -65,7 +70,11 @@ impl Plan {
         };
         Ok(Self {
             generation: snapshot.generation,
-            ports: snapshot.listeners.iter().map(|listener| listener.port).collect(),
+            listeners,
+            limits: Limits {
+                max_body: usize::try_from(snapshot.limits.max_body_bytes).unwrap_or(usize::MAX),
+                max_connections: usize::try_from(snapshot.limits.max_connections).unwrap_or(usize::MAX),
+            },
             access_log: snapshot.telemetry.access_log,
             keys,
             admission,

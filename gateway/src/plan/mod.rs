@@ -4,6 +4,7 @@ mod build;
 mod cell;
 mod glob;
 mod keys;
+mod listener;
 mod models;
 mod probe;
 mod provider;
@@ -13,11 +14,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokenweir_config::ServiceRef;
+use tokenweir_crds::certificate::CertificateError;
 
 use crate::admission::Admission;
 pub use cell::PlanCell;
 pub use glob::Glob;
 pub use keys::{Caller, KeyTable};
+pub use listener::Listener;
 pub use models::ModelEntry;
 pub use probe::Probe;
 pub use provider::{Provider, Target, Timeouts, Uris};
@@ -28,8 +31,10 @@ pub use route::{Backend, Retry, Route, Tenant};
 pub struct Plan {
     /// The generation of the configuration.
     pub generation: u64,
-    /// TCP ports of the data plane.
-    pub ports: Vec<u16>,
+    /// Sockets of the data plane.
+    pub listeners: Vec<Listener>,
+    /// What one client may cost.
+    pub limits: Limits,
     /// Write one log line a request.
     pub access_log: bool,
     /// Who holds which API key.
@@ -41,6 +46,15 @@ pub struct Plan {
     globs: Vec<Arc<Route>>,
     tenants: BTreeMap<Box<str>, Arc<Tenant>>,
     providers: BTreeMap<Box<str>, Arc<Provider>>,
+}
+
+/// What one client may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body, before and after it is decompressed.
+    pub max_body: usize,
+    /// Connections of clients at a time.
+    pub max_connections: usize,
 }
 
 /// Why a snapshot cannot be served.
@@ -64,6 +78,20 @@ pub enum PlanError {
         first: String,
         /// The other.
         second: String,
+    },
+    /// A listener has a certificate that does not serve.
+    #[error("the certificate of port {port} cannot be used: {why}")]
+    Certificate {
+        /// The listener's port.
+        port: u16,
+        /// What is wrong.
+        why: CertificateError,
+    },
+    /// TLS cannot be set up, for want of randomness.
+    #[error("TLS for port {port} cannot be set up")]
+    Tls {
+        /// The listener's port.
+        port: u16,
     },
     /// A provider cannot be called.
     #[error("provider {provider} cannot be called: {what}")]
@@ -111,6 +139,16 @@ impl Plan {
         self.exact
             .get(model)
             .or_else(|| self.globs.iter().find(|route| route.model.matches(model)))
+    }
+
+    /// The listener of a port.
+    pub fn listener(&self, port: u16) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.port == port)
+    }
+
+    /// TCP ports of the data plane.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.listeners.iter().map(|listener| listener.port)
     }
 
     /// All routes, the exact ones in no order.

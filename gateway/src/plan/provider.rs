@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri, header};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokenweir_config as config;
 use tokenweir_llm::Operation;
 use tokio::time::Instant;
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 use super::PlanError;
 use super::probe::Probe;
 use crate::health::{Live, Rule};
-use crate::upstream::{Balancer, Origin};
+use crate::upstream::{Balancer, Origin, Proxy, Tls, Way, special_config};
 
 /// One `ModelProvider`.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Provider {
     /// How it is probed; `None`: not at all.
     pub probe: Option<Probe>,
     models: Models,
+    /// Whom to trust and how to prove oneself, where it is not as for all others.
+    client_config: Option<Arc<ClientConfig>>,
     /// What this was made from, to see whether a new configuration changes it.
     pub(super) source: config::Provider,
 }
@@ -158,10 +162,21 @@ impl Provider {
             provider: name.to_owned(),
             what,
         };
+        // Connections stay open over changes that do not concern them.
+        let same_tls = previous.filter(|previous| previous.source.tls == source.tls);
+        let client_config = match (same_tls, &source.tls) {
+            (Some(previous), _) => previous.client_config.clone(),
+            (None, None) => None,
+            (None, Some(tls)) => special_config(tls).map_err(|_| wrong("its certificates cannot be used"))?,
+        };
+        let way = way(source, client_config.clone()).map_err(wrong)?;
         let target = match &source.upstream {
-            config::Upstream::Endpoint { url } => endpoint(url, previous).ok_or(wrong("its endpoint is not a URL"))?,
+            config::Upstream::Endpoint { url } => {
+                endpoint(url, way, previous).ok_or(wrong("its endpoint is not a URL"))?
+            }
             config::Upstream::Service(service) => {
-                service_target(service, previous).ok_or(wrong("its Service does not make a URL"))?
+                let tls = source.tls.is_some();
+                service_target(service, tls, way, previous).ok_or(wrong("its Service does not make a URL"))?
             }
         };
         let credential = match &source.credential {
@@ -201,6 +216,7 @@ impl Provider {
                 Some(probe) => Some(Probe::new(&source.upstream, probe).ok_or(wrong("its probe does not make a URL"))?),
             },
             models,
+            client_config,
             source: source.clone(),
         })
     }
@@ -239,9 +255,28 @@ fn rule(outlier: &config::Outlier) -> Option<Rule> {
     })
 }
 
-fn endpoint(url: &str, previous: Option<&Provider>) -> Option<Target> {
+/// The way to a provider, beyond its URL.
+fn way(source: &config::Provider, config: Option<Arc<ClientConfig>>) -> Result<Way, &'static str> {
+    let tls = source.tls.as_ref();
+    let server_name = tls
+        .and_then(|tls| tls.server_name.clone())
+        .map(ServerName::try_from)
+        .transpose()
+        .map_err(|_| "its server name is not a name")?;
+    let proxy = match &source.proxy {
+        Some(proxy) => Some(Proxy::new(proxy).ok_or("its proxy cannot be called")?),
+        None => None,
+    };
+    Ok(Way {
+        server_name,
+        config,
+        proxy,
+    })
+}
+
+fn endpoint(url: &str, way: Way, previous: Option<&Provider>) -> Option<Target> {
     let uri: Uri = url.parse().ok()?;
-    let origin = Origin::of(&uri)?;
+    let origin = Origin::of(&uri, way)?;
     let origin = match previous.map(|p| &p.target) {
         Some(Target::Endpoint { origin: old, .. }) if old.same_place(&origin) => Arc::clone(old),
         _ => Arc::new(origin),
@@ -259,19 +294,31 @@ fn endpoint(url: &str, previous: Option<&Provider>) -> Option<Target> {
     Some(Target::Endpoint { origin, uris })
 }
 
-fn service_target(service: &config::ServiceRef, previous: Option<&Provider>) -> Option<Target> {
+fn service_target(service: &config::ServiceRef, tls: bool, way: Way, previous: Option<&Provider>) -> Option<Target> {
+    let (tls, scheme) = if tls {
+        let name = match way.server_name {
+            Some(name) => name,
+            None => ServerName::try_from(format!("{}.{}.svc", service.name, service.namespace)).ok()?,
+        };
+        let config = way.config;
+        (Some(Tls { name, config }), Scheme::HTTPS)
+    } else {
+        (None, Scheme::HTTP)
+    };
     let balancer = match previous.map(|p| &p.target) {
         Some(Target::Service {
             service: old, balancer, ..
-        }) if (&old.namespace, &old.name, old.port) == (&service.namespace, &service.name, service.port) => {
+        }) if (&old.namespace, &old.name, old.port) == (&service.namespace, &service.name, service.port)
+            && balancer.tls() == tls.as_ref() =>
+        {
             Arc::clone(balancer)
         }
-        _ => Arc::default(),
+        _ => Arc::new(Balancer::new(tls)),
     };
     let authority = format!("{}.{}:{}", service.name, service.namespace, service.port)
         .parse()
         .ok()?;
-    let uris = Uris::new(Scheme::HTTP, authority, &service.path)?;
+    let uris = Uris::new(scheme, authority, &service.path)?;
     Some(Target::Service {
         service: service.clone(),
         balancer,

@@ -1,4 +1,4 @@
-//! One connection of a client: HTTP/1.1, or HTTP/2 with prior knowledge.
+//! One connection of a client: HTTP/1.1 or HTTP/2, chosen by ALPN with TLS, and without it by the preface.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,30 +11,36 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, Verdict};
+use super::activity::{Activity, Verdict, Watch};
+use super::observed::Observed;
+use super::places::{Cut, Place};
 use super::worker::{Active, Worker};
-use crate::http::handle;
+use crate::http::{MAX_HEAD_BYTES, handle};
 use crate::relay::GatewayBody;
 
-/// How often a connection is looked at for idleness.
-const LOOK: Duration = Duration::from_secs(20);
-/// A client that has connected must say something in this time.
-const FIRST_BYTE: Duration = Duration::from_mins(1);
 /// One that says so little that it could be either protocol is looked at again after this time,
 const SECOND_LOOK: Duration = Duration::from_millis(5);
 /// and after so many looks taken for HTTP/1.1.
 const LOOKS: usize = 200;
-/// Request heads larger than this are refused with 431.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Heads up to twice the size that is allowed are read, so that the answer can say why in the API's own form. Beyond that
+/// hyper answers 431 by itself, without a body.
+const READ_HEAD_BYTES: usize = 2 * MAX_HEAD_BYTES;
+/// The same for HTTP/2. As a number of its own, since the types differ.
+const HTTP2_HEAD_BYTES: u32 = 128 * 1024;
 /// Requests of one client at a time on one HTTP/2 connection; the queue is behind it.
 const HTTP2_STREAMS: u32 = 256;
 /// Flow-control window of an HTTP/2 stream. Bodies with images are larger than the default of 64 KiB.
 const HTTP2_WINDOW: u32 = 1024 * 1024;
 /// An HTTP/2 connection is asked whether it lives after this much silence, and closed without an answer.
 const HTTP2_PING: Duration = Duration::from_secs(30);
+/// The name of HTTP/2 in ALPN.
+const ALPN_HTTP2: &[u8] = b"h2";
 
 /// When connections are to go.
 #[derive(Debug, Clone, Default)]
@@ -46,30 +52,119 @@ pub(super) struct Closing {
     pub(super) now: CancellationToken,
 }
 
-/// Serves a connection to its end.
-pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, closing: Closing) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a client left at once");
-        return;
+/// A connection that was accepted. It holds its place until it has ended.
+pub(super) struct Accepted {
+    pub(super) worker: Arc<Worker>,
+    pub(super) stream: TcpStream,
+    pub(super) closing: Closing,
+    pub(super) place: Place,
+}
+
+impl Accepted {
+    /// Serves a connection without TLS to its end.
+    pub(super) async fn serve_plain(self) {
+        let Some(first) = self.begin(begins_http2(&self.stream)).await else {
+            return;
+        };
+        self.serve(first).await;
     }
+
+    /// Serves a connection with TLS to its end.
+    ///
+    /// A task of its own kind: the state of a handshake is large, and connections without TLS need not carry it.
+    pub(super) async fn serve_tls(self, tls: Arc<ServerConfig>) {
+        let mut nothing = [0];
+        // The handshake's own time begins with its first byte, so that connections that are kept for later live as long as
+        // those without TLS.
+        let silent = async { self.stream.peek(&mut nothing).await.is_ok_and(|n| n > 0) };
+        if self.begin(silent).await != Some(true) {
+            return;
+        }
+        let Self {
+            worker,
+            stream,
+            closing,
+            place,
+        } = self;
+        let handshake = TlsAcceptor::from(tls).accept(stream);
+        let stream = match tokio::time::timeout(worker.patience.handshake, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the TLS handshake with a client failed");
+                worker.connections.count(Cut::Handshake);
+                return;
+            }
+            Err(_) => {
+                worker.connections.count(Cut::Handshake);
+                return;
+            }
+        };
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
+        serve(&worker, stream, http2, closing).await;
+        drop(place);
+    }
+
+    /// Waits for the first bytes; `None` if they do not come in time.
+    async fn begin(&self, first: impl Future<Output = bool>) -> Option<bool> {
+        if let Err(error) = self.stream.set_nodelay(true) {
+            tracing::debug!(%error, "a client left at once");
+            return None;
+        }
+        let Worker {
+            connections, patience, ..
+        } = &*self.worker;
+        let max = self.worker.plan.load().limits.max_connections;
+        let wait = if connections.is_crowded(max) {
+            patience.first_byte_when_crowded
+        } else {
+            patience.first_byte
+        };
+        let first = tokio::time::timeout(wait, first).await;
+        if first.is_err() {
+            connections.count(Cut::Silent);
+        }
+        first.ok()
+    }
+
+    async fn serve(self, http2: bool) {
+        let Self {
+            worker,
+            stream,
+            closing,
+            place,
+        } = self;
+        serve(&worker, stream, http2, closing).await;
+        drop(place);
+    }
+}
+
+/// Serves requests on a connection whose protocol is known.
+async fn serve<S>(worker: &Arc<Worker>, stream: S, http2: bool, closing: Closing)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let activity = Arc::new(Activity::new(worker.meter.now()));
-    let Ok(http2) = tokio::time::timeout(FIRST_BYTE, begins_http2(&stream)).await else {
-        return;
-    };
     let service = {
-        let (worker, activity) = (Arc::clone(&worker), Arc::clone(&activity));
+        let (worker, activity) = (Arc::clone(worker), Arc::clone(&activity));
         service_fn(move |request: Request<Incoming>| {
             let worker = Arc::clone(&worker);
             let active = Active::begin(&worker, &activity);
             async move { Ok::<Response<GatewayBody>, Infallible>(handle(&worker, active, request).await) }
         })
     };
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Observed::new(stream, Arc::clone(&activity)));
+    let mut watched = Watched {
+        worker,
+        activity: &activity,
+        http2,
+        watch: Watch::default(),
+    };
     if http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)
             .max_concurrent_streams(HTTP2_STREAMS)
+            .max_header_list_size(HTTP2_HEAD_BYTES)
             .initial_stream_window_size(HTTP2_WINDOW)
             .serve_connection(io, service);
         // A connection that begins after the word went round would be closed before its first request.
@@ -78,14 +173,14 @@ pub(super) async fn serve(worker: Arc<Worker>, stream: TcpStream, closing: Closi
         } else {
             closing.soon
         };
-        watch(connection, &worker, &activity, &soon, &closing.now).await;
+        watched.run(connection, &soon, &closing.now).await;
     } else {
         let connection = http1::Builder::new()
-            // The connection is looked at for idleness below, which costs no timer for each request.
+            // The connection is looked at for slowness below, which costs no timer for each request.
             .header_read_timeout(None)
-            .max_header_size(MAX_HEAD_BYTES)
+            .max_header_size(READ_HEAD_BYTES)
             .serve_connection(io, service);
-        watch(connection, &worker, &activity, &CancellationToken::new(), &closing.now).await;
+        watched.run(connection, &CancellationToken::new(), &closing.now).await;
     }
 }
 
@@ -109,8 +204,9 @@ trait Graceful: Future<Output = hyper::Result<()>> {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S> Graceful for http1::Connection<TokioIo<TcpStream>, S>
+impl<I, S> Graceful for http1::Connection<I, S>
 where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
     S: hyper::service::HttpService<Incoming, ResBody = GatewayBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -119,8 +215,9 @@ where
     }
 }
 
-impl<S> Graceful for http2::Connection<TokioIo<TcpStream>, S, TokioExecutor>
+impl<I, S> Graceful for http2::Connection<I, S, TokioExecutor>
 where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     S: hyper::service::HttpService<Incoming, ResBody = GatewayBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,
@@ -130,46 +227,53 @@ where
     }
 }
 
-/// Runs a connection until it ends, is asked to finish, or does nothing for too long.
-async fn watch(
-    connection: impl Graceful,
-    worker: &Worker,
-    activity: &Activity,
-    soon: &CancellationToken,
-    now: &CancellationToken,
-) {
-    let mut connection = std::pin::pin!(connection);
-    let mut finishing = false;
-    let mut asked_in_vain = false;
-    let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
-    loop {
-        tokio::select! {
-            biased;
-            result = connection.as_mut() => {
-                if let Err(error) = result {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "a connection of a client ended");
-                }
-                return;
-            }
-            () = now.cancelled(), if !finishing => {
-                finishing = true;
-                connection.as_mut().finish();
-            }
-            () = soon.cancelled(), if !finishing => {
-                finishing = true;
-                connection.as_mut().finish();
-            }
-            () = &mut look => {
-                look.as_mut().reset(tokio::time::Instant::now() + LOOK);
-                match activity.verdict(worker.meter.now()) {
-                    Verdict::Keep => {}
-                    // Asked before and still there: it sends a head byte by byte, or never.
-                    Verdict::Idle if asked_in_vain => return,
-                    Verdict::Idle => {
-                        asked_in_vain = true;
-                        connection.as_mut().finish();
+/// A connection and what it is looked at for.
+struct Watched<'a> {
+    worker: &'a Worker,
+    activity: &'a Activity,
+    http2: bool,
+    watch: Watch,
+}
+
+impl Watched<'_> {
+    /// Runs a connection until it ends, is asked to finish, or does too little for too long.
+    async fn run(&mut self, connection: impl Graceful, soon: &CancellationToken, now: &CancellationToken) {
+        let patience = &self.worker.patience;
+        let mut connection = std::pin::pin!(connection);
+        let mut finishing = false;
+        let mut asked_in_vain = false;
+        let mut look = std::pin::pin!(tokio::time::sleep(patience.look));
+        loop {
+            tokio::select! {
+                biased;
+                result = connection.as_mut() => {
+                    if let Err(error) = result {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "a connection of a client ended");
                     }
-                    Verdict::Stuck => return,
+                    return;
+                }
+                () = now.cancelled(), if !finishing => {
+                    finishing = true;
+                    connection.as_mut().finish();
+                }
+                () = soon.cancelled(), if !finishing => {
+                    finishing = true;
+                    connection.as_mut().finish();
+                }
+                () = &mut look => {
+                    look.as_mut().reset(tokio::time::Instant::now() + patience.look);
+                    let now = self.worker.meter.now();
+                    match self.watch.verdict(self.activity, patience, self.http2, now) {
+                        Verdict::Keep => {}
+                        // Asked before and still there.
+                        Verdict::Idle if asked_in_vain => return,
+                        Verdict::Idle => {
+                            asked_in_vain = true;
+                            connection.as_mut().finish();
+                        }
+                        Verdict::SlowHead => return self.worker.connections.count(Cut::SlowHead),
+                        Verdict::Unread => return self.worker.connections.count(Cut::Unread),
+                    }
                 }
             }
         }

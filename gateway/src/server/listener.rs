@@ -6,13 +6,15 @@ use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Closing, serve};
+use super::connection::{Accepted, Closing};
 use super::worker::Worker;
+use crate::plan::Plan;
 
 /// Connections that the kernel may have ready for a worker.
 const BACKLOG: i32 = 1024;
@@ -67,8 +69,10 @@ impl Listeners {
         let stop = CancellationToken::new();
         let taker = Taker {
             worker: self.worker.clone(),
+            port,
             connections: self.connections.clone(),
             closing: self.closing.clone(),
+            tls: None,
         };
         self.accepting.spawn(taker.run(listener, stop.clone()));
         self.open.insert(port, stop);
@@ -76,7 +80,8 @@ impl Listeners {
     }
 
     /// Opens and closes listeners as the plan has them. What was accepted is served on. False if a port cannot be opened.
-    pub(super) fn follow(&mut self, ports: &[u16]) -> bool {
+    pub(super) fn follow(&mut self, plan: &Plan) -> bool {
+        let ports: Vec<u16> = plan.ports().collect();
         self.open.retain(|port, stop| {
             let wanted = ports.contains(port);
             if !wanted {
@@ -87,10 +92,10 @@ impl Listeners {
         });
         let mut complete = true;
         for port in ports {
-            if self.open.contains_key(port) {
+            if self.open.contains_key(&port) {
                 continue;
             }
-            match bind(SocketAddr::new(self.bind, *port)).and_then(|listener| self.add(*port, listener)) {
+            match bind(SocketAddr::new(self.bind, port)).and_then(|listener| self.add(port, listener)) {
                 Ok(()) => tracing::info!(port, "listener opened"),
                 Err(error) => {
                     complete = false;
@@ -114,12 +119,15 @@ impl Listeners {
 /// Takes the connections of one socket.
 struct Taker {
     worker: Arc<Worker>,
+    port: u16,
     connections: TaskTracker,
     closing: Closing,
+    /// TLS as the plan last had it for this port; what the kernel still holds when the port goes is served with it.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Taker {
-    async fn run(self, listener: TcpListener, stop: CancellationToken) {
+    async fn run(mut self, listener: TcpListener, stop: CancellationToken) {
         loop {
             tokio::select! {
                 biased;
@@ -145,9 +153,24 @@ impl Taker {
         }
     }
 
-    fn take(&self, stream: tokio::net::TcpStream) {
-        self.connections
-            .spawn(serve(Arc::clone(&self.worker), stream, self.closing.clone()));
+    fn take(&mut self, stream: tokio::net::TcpStream) {
+        let plan = self.worker.plan.load();
+        if let Some(listener) = plan.listener(self.port) {
+            self.tls.clone_from(&listener.tls);
+        }
+        let Some(place) = self.worker.connections.take(plan.limits.max_connections) else {
+            return;
+        };
+        let accepted = Accepted {
+            worker: Arc::clone(&self.worker),
+            stream,
+            closing: self.closing.clone(),
+            place,
+        };
+        match &self.tls {
+            None => self.connections.spawn(accepted.serve_plain()),
+            Some(tls) => self.connections.spawn(accepted.serve_tls(Arc::clone(tls))),
+        };
     }
 }
 

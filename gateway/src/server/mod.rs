@@ -3,7 +3,11 @@
 
 mod activity;
 mod connection;
+
 mod listener;
+mod observed;
+mod patience;
+mod places;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -28,6 +32,8 @@ use crate::plan::PlanCell;
 use crate::upstream::{Pools, Upstreams};
 use connection::Closing;
 use listener::{Listeners, bind, check_free};
+pub use patience::Patience;
+pub use places::{Connections, Cut};
 pub use worker::{Active, Worker};
 
 /// A port that could not be opened is tried again after this time.
@@ -49,6 +55,10 @@ pub struct ServeParts {
     pub clock: Arc<dyn Clock>,
     /// TLS towards providers; see [`crate::upstream::client_config`].
     pub tls: Arc<ClientConfig>,
+    /// Counts the connections of clients.
+    pub connections: Arc<Connections>,
+    /// How long to wait for clients.
+    pub patience: Patience,
     /// Threads. At least one.
     pub workers: usize,
     /// Address on which the plan's ports are opened.
@@ -89,6 +99,8 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
         drain,
         clock,
         tls,
+        connections,
+        patience,
         workers,
         bind: ip,
     } = parts;
@@ -96,8 +108,8 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
     let mut addresses = Vec::new();
     // By worker, then by the port that the plan names.
     let mut sockets: Vec<BTreeMap<u16, TcpListener>> = (0..count).map(|_| BTreeMap::new()).collect();
-    for port in &plan.load().ports {
-        let mut address = SocketAddr::new(ip, *port);
+    for port in plan.load().ports() {
+        let mut address = SocketAddr::new(ip, port);
         let failed = |source| StartError::Listen { address, source };
         check_free(address).map_err(failed)?;
         for (n, worker) in sockets.iter_mut().enumerate() {
@@ -109,7 +121,7 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
                     .map_err(|source| StartError::Listen { address, source })?;
                 addresses.push(address);
             }
-            worker.insert(*port, listener);
+            worker.insert(port, listener);
         }
     }
     let mut running = Running {
@@ -126,6 +138,8 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
             },
             meter: meter.shard(),
             drain: drain.clone(),
+            connections: Arc::clone(&connections),
+            patience,
             clock: Arc::clone(&clock),
             running: AtomicUsize::new(0),
             idle: Notify::new(),
@@ -187,14 +201,14 @@ async fn run(worker: Arc<Worker>, address: IpAddr, sockets: BTreeMap<u16, TcpLis
             () = &mut draining => break,
             () = &mut lame, if !closing.soon.is_cancelled() => closing.soon.cancel(),
             told = changes.changed() => if told.is_ok() {
-                all_open = listeners.follow(&worker.plan.load_full().ports);
+                all_open = listeners.follow(&worker.plan.load_full());
             } else {
                 // The cell lives as long as the worker, so this is for completeness only.
                 draining.as_mut().await;
                 break;
             },
             () = tokio::time::sleep(LISTEN_AGAIN), if !all_open => {
-                all_open = listeners.follow(&worker.plan.load_full().ports);
+                all_open = listeners.follow(&worker.plan.load_full());
             }
         }
     }

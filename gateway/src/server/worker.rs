@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::activity::Activity;
+use super::patience::Patience;
+use super::places::Connections;
 use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::meter::Meter;
@@ -24,6 +26,8 @@ pub struct Worker {
     pub meter: Meter,
     /// Where the process stands between start and end.
     pub drain: Drain,
+    pub(super) connections: Arc<Connections>,
+    pub(super) patience: Patience,
     pub(super) clock: Arc<dyn Clock>,
     /// Requests whose answers have not gone entirely.
     pub(super) running: AtomicUsize,

@@ -49,7 +49,11 @@ impl Folder {
         };
         let mut loaded = load_dir(&options, &self.keys)?;
         if let Some(port) = self.port {
-            loaded.snapshot.listeners = vec![tokenweir_config::Listener { port }];
+            // The first one moves there, with its certificate if it has one; the others stay closed.
+            loaded.snapshot.listeners.truncate(1);
+            if let Some(listener) = loaded.snapshot.listeners.first_mut() {
+                listener.port = port;
+            }
         }
         Ok(loaded)
     }

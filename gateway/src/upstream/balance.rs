@@ -10,13 +10,15 @@ use parking_lot::Mutex;
 use rand::Rng as _;
 use tokio::time::Instant;
 
-use super::place::Place;
+use super::place::{Place, Tls};
 use crate::health::{Breaker, Pass, Probed, Rule, Standing};
 use crate::meter::UpstreamErrorKind;
 
 /// The endpoints of one Service with what runs at each. Shared by all workers, so that they see each other's requests.
 #[derive(Debug, Default)]
 pub struct Balancer {
+    /// What the endpoints speak.
+    tls: Option<Tls>,
     known: ArcSwap<Known>,
     /// Held while it is decided whether one more may be taken out, so that two workers do not take out one too many.
     ejecting: Mutex<()>,
@@ -53,10 +55,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(address: SocketAddr) -> Self {
+    fn new(address: SocketAddr, tls: Option<Tls>) -> Self {
         Self {
             address,
-            place: Arc::new(Place::socket(address)),
+            place: Arc::new(Place::socket(address, tls)),
             breaker: Breaker::new(Instant::now()),
             probed: Probed::default(),
             outstanding: AtomicU32::new(0),
@@ -137,6 +139,16 @@ pub enum Consequence {
 }
 
 impl Balancer {
+    /// A balancer that knows no endpoint yet; those to come speak TLS, or none.
+    pub fn new(tls: Option<Tls>) -> Self {
+        Self { tls, ..Self::default() }
+    }
+
+    /// What the endpoints speak.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
     /// Takes the endpoint with the fewest outstanding requests among those that are ready and well; of several with the
     /// fewest, any. One that was out for long enough gets one request to show what it can do. Endpoints in `failed`, and
     /// those that are out, are taken only if there are no others. `None` without ready endpoints.
@@ -241,7 +253,7 @@ impl Balancer {
                     .endpoints
                     .iter()
                     .find(|endpoint| endpoint.address == *address)
-                    .map_or_else(|| Arc::new(Endpoint::new(*address)), Arc::clone)
+                    .map_or_else(|| Arc::new(Endpoint::new(*address, self.tls.clone())), Arc::clone)
             };
             Known {
                 ready: Arc::clone(ready),

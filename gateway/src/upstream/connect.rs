@@ -40,6 +40,9 @@ pub enum ConnectError {
     /// The name resolved to nothing.
     #[error("the provider's name has no address")]
     NoAddress,
+    /// The proxy did not open a tunnel.
+    #[error("the proxy did not open a way to the provider")]
+    Proxy(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// No address answered.
     #[error("the provider does not accept the connection")]
     Tcp(#[source] io::Error),
@@ -63,9 +66,10 @@ pub(super) async fn connect(place: &Place, tls: &Arc<ClientConfig>, timeout: Dur
 }
 
 async fn open(place: &Place, tls: &Arc<ClientConfig>, deadline: Instant) -> Result<Sender, ConnectError> {
-    let tcp = match &place.address {
-        Address::Socket(address) => TcpStream::connect(address).await.map_err(ConnectError::Tcp)?,
-        Address::Name { host, port } => {
+    let tcp = match (&place.proxy, &place.address) {
+        (Some(proxy), address) => proxy.open(address).await?,
+        (None, Address::Socket(address)) => TcpStream::connect(address).await.map_err(ConnectError::Tcp)?,
+        (None, Address::Name { host, port }) => {
             let found = tokio::net::lookup_host((&**host, *port))
                 .await
                 .map_err(ConnectError::Resolve)?;
@@ -73,11 +77,12 @@ async fn open(place: &Place, tls: &Arc<ClientConfig>, deadline: Instant) -> Resu
         }
     };
     prepare(&tcp).map_err(ConnectError::Tcp)?;
-    let Some(name) = &place.tls else {
+    let Some(own) = &place.tls else {
         return http1_sender(TokioIo::new(tcp)).await;
     };
-    let stream = TlsConnector::from(Arc::clone(tls))
-        .connect(name.clone(), tcp)
+    let config = own.config.as_ref().unwrap_or(tls);
+    let stream = TlsConnector::from(Arc::clone(config))
+        .connect(own.name.clone(), tcp)
         .await
         .map_err(ConnectError::Tls)?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

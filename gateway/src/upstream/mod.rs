@@ -9,6 +9,7 @@ mod failure;
 mod forward;
 mod place;
 mod pool;
+mod proxy;
 mod settle;
 mod tls;
 
@@ -20,10 +21,11 @@ pub use budget::RetryBudget;
 pub use connect::ConnectError;
 pub use failure::{ErrorAnswer, Failure};
 pub use forward::Forwarded;
-pub use place::{Origin, Place};
+pub use place::{Origin, Place, Tls, Way};
 pub(crate) use pool::UpstreamBody;
 pub use pool::{Lease, Pools};
-pub use tls::client_config;
+pub use proxy::Proxy;
+pub use tls::{client_config, special_config};
 
 use crate::endpoints::EndpointTable;
 

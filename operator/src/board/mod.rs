@@ -3,6 +3,7 @@
 //! The gateway controller writes what it compiled, the prober what pods answer, and everybody who writes a status reads. It
 //! lives in memory alone: after a restart it is filled again from the cluster.
 
+mod certificates;
 mod health;
 mod liveness;
 mod view;
@@ -15,6 +16,7 @@ use tokenweir_config::status::ProviderReport;
 use tokenweir_crds::compile::{Kind, Verdict};
 use tokenweir_crds::conditions::Finding;
 
+pub use certificates::{Certificate, in_time, next_change};
 use health::{ProvidersSeen, seen};
 pub use health::{healthy, route_healthy};
 pub use liveness::{Liveness, PodReport, judge};
@@ -69,6 +71,8 @@ pub struct Seat {
     pub written: Option<Written>,
     /// What the compiler says about the `LLMGateway` itself, and the generation of the object that it saw.
     pub own: Option<(Option<i64>, Verdict)>,
+    /// Certificates of the listeners that are served.
+    pub certificates: Vec<Certificate>,
     /// Why owned objects or the configuration are not as they should be.
     pub fault: Option<Finding>,
     /// Providers, routes and tenants.

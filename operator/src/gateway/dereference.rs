@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use tokenweir_config::names::snapshot_secret;
 use tokenweir_config::shards;
 use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, Tenant};
-use tokenweir_crds::compile::{Secrets, referenced_secrets};
+use tokenweir_crds::compile::{ConfigMaps, Secrets, referenced_config_maps, referenced_secrets};
 
 use super::build::admin_service_name;
 use super::error::GatewayError;
@@ -32,8 +32,10 @@ pub struct Found {
     pub tenants: Vec<Arc<Guarded<Tenant>>>,
     /// Names of all gateways of the namespace.
     pub gateways: BTreeSet<String>,
-    /// Secrets that providers and tenants name.
+    /// Secrets that the gateway, providers and tenants name.
     pub secrets: Secrets,
+    /// ConfigMaps that providers name.
+    pub config_maps: ConfigMaps,
     /// Keys of this gateway.
     pub keys: GatewayKeys,
     /// The index of the snapshot as it is.
@@ -74,8 +76,10 @@ pub async fn dereference(context: &Context, gateway: &LLMGateway) -> Result<Foun
     let providers = readable(&caches.providers, &namespace);
     let routes = readable(&caches.routes, &namespace);
     let tenants = readable(&caches.tenants, &namespace);
-    let names = referenced_secrets(inner(&providers), inner(&tenants));
+    let names = referenced_secrets(gateway, inner(&providers), inner(&tenants));
     let fetched = context.secrets.get_all(&namespace, names).await?;
+    let names = referenced_config_maps(inner(&providers));
+    let config_maps = context.config_maps.get_all(&namespace, names).await?;
     let index = context.secrets.get(&namespace, &snapshot_secret(&name)).await?;
     let shards = shards::all_names(&name)
         .into_iter()
@@ -94,6 +98,7 @@ pub async fn dereference(context: &Context, gateway: &LLMGateway) -> Result<Foun
     };
     Ok(Found {
         secrets: fetched.values().map(AsRef::as_ref).collect(),
+        config_maps: config_maps.values().map(AsRef::as_ref).collect(),
         gateways: caches.gateway_names(&namespace),
         keys: context.root_key.derive(&namespace, &name)?,
         autoscaled: is_autoscaled(caches, &namespace, &name),

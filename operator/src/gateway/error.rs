@@ -3,16 +3,16 @@
 use tokenweir_config::keys::KeyError;
 use tokenweir_config::shards::ShardError;
 
-use crate::kubernetes::{ApplyError, SecretError};
+use crate::kubernetes::{ApplyError, ContentError};
 use crate::rootkey::RootKeyMissing;
 use crate::runtime::{Class, ReconcileError};
 
 /// Why a gateway could not be reconciled.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// A Secret could not be read.
+    /// A Secret or ConfigMap could not be read.
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Content(#[from] ContentError),
     /// The operator has no root key yet.
     #[error(transparent)]
     RootKey(#[from] RootKeyMissing),
@@ -42,7 +42,7 @@ pub enum GatewayError {
 impl ReconcileError for GatewayError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Secret(_) => "SecretUnreadable",
+            Self::Content(_) => "ContentUnreadable",
             Self::RootKey(_) => "RootKeyMissing",
             Self::Keys(_) => "KeysInvalid",
             Self::Incomplete(_) => "Incomplete",
@@ -59,7 +59,7 @@ impl ReconcileError for GatewayError {
         match self {
             Self::Apply(ApplyError::Ending { .. }) => Class::Expected,
             Self::Incomplete(_) | Self::Serialise(_) | Self::Snapshot(_) => Class::Invalid,
-            Self::Secret(_)
+            Self::Content(_)
             | Self::RootKey(_)
             | Self::Keys(_)
             | Self::Apply(_)

@@ -108,7 +108,7 @@ mod tests {
                 namespace: "llm".into(),
                 name: "edge".into(),
             },
-            listeners: vec![Listener { port }],
+            listeners: vec![Listener { port, tls: None }],
             admission: Admission {
                 max_in_flight: 1,
                 queue: Queue {
@@ -118,6 +118,7 @@ mod tests {
                 },
                 per_tenant_max_in_flight: None,
             },
+            limits: tokenweir_config::Limits::default(),
             telemetry: Telemetry::default(),
             providers: BTreeMap::new(),
             routes: BTreeMap::new(),

@@ -6,12 +6,12 @@ use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 use tokenweir_config::names::GATEWAY_LABEL;
-use tokenweir_crds::api::{LLMGateway, LLMGatewayStatus};
+use tokenweir_crds::api::{LLMGateway, LLMGatewayStatus, Protocol};
 use tokenweir_crds::conditions::{ConditionStatus, ConditionType, Finding, Reason, find_condition, set_condition};
 
 use super::error::GatewayError;
 use super::key;
-use crate::board::{Liveness, Seat};
+use crate::board::{Liveness, Seat, in_time, next_change};
 use crate::context::Context;
 use crate::kubernetes::Statuses;
 use crate::runtime::Reconciler;
@@ -54,7 +54,8 @@ impl Reconciler for GatewayStatusReconciler {
             cluster_domain: &self.context.settings.cluster_domain,
         };
         let before = self.statuses.latest(gateway, gateway.status.as_ref());
-        let Some(status) = status(gateway, before.as_ref(), &facts, self.context.clock.now()) else {
+        let now = self.context.clock.now();
+        let Some(status) = status(gateway, before.as_ref(), &facts, now) else {
             // Compiled or asked too recently: the board tells when there is something to say.
             return Ok(Action::await_change());
         };
@@ -66,7 +67,7 @@ impl Reconciler for GatewayStatusReconciler {
         if written {
             self.tell(gateway, before.as_ref(), &status).await;
         }
-        Ok(Action::await_change())
+        Ok(next_change(&seat.certificates, now).map_or_else(Action::await_change, Action::requeue))
     }
 
     async fn unreadable(&self, _: &InvalidObject) -> Result<(), GatewayError> {
@@ -79,7 +80,11 @@ impl GatewayStatusReconciler {
     /// Events for what somebody who describes the gateway should have been told.
     async fn tell(&self, gateway: &LLMGateway, before: Option<&LLMGatewayStatus>, status: &LLMGatewayStatus) {
         let before = before.map(|status| status.conditions.as_slice());
-        for kind in [ConditionType::Accepted, ConditionType::Programmed] {
+        for kind in [
+            ConditionType::Accepted,
+            ConditionType::ResolvedRefs,
+            ConditionType::Programmed,
+        ] {
             let Some(now) = find_condition(&status.conditions, kind) else {
                 continue;
             };
@@ -88,7 +93,8 @@ impl GatewayStatusReconciler {
                 continue;
             }
             let about = gateway.object_ref(&());
-            let holds = now.status == ConditionStatus::True.as_str();
+            let holds =
+                now.status == ConditionStatus::True.as_str() && now.reason != Reason::CertificateExpiring.as_str();
             if holds && kind == ConditionType::Programmed {
                 self.context
                     .events
@@ -140,9 +146,14 @@ fn status(
     });
     let programmed = programmed(&accepted, seat, generation, &liveness, counts.wanted);
     let ready = ready(&counts);
+    let resolved = match &seat.own {
+        Some((_, verdict)) => in_time(verdict.resolved_refs(), &seat.certificates, now),
+        None => Finding::unknown(Reason::Pending, "the gateway has not been looked at yet"),
+    };
     let mut conditions = before.conditions;
     for (kind, finding) in [
         (ConditionType::Accepted, &accepted),
+        (ConditionType::ResolvedRefs, &resolved),
         (ConditionType::Programmed, &programmed),
         (ConditionType::Ready, &ready),
     ] {
@@ -243,7 +254,13 @@ fn addresses(gateway: &LLMGateway, cluster_domain: &str) -> Vec<String> {
         .spec
         .listeners
         .iter()
-        .map(|listener| format!("http://{name}.{namespace}.svc.{cluster_domain}:{}", listener.port))
+        .map(|listener| {
+            let scheme = match listener.protocol {
+                Protocol::Http => "http",
+                Protocol::Https => "https",
+            };
+            format!("{scheme}://{name}.{namespace}.svc.{cluster_domain}:{}", listener.port)
+        })
         .collect()
 }
 

@@ -7,12 +7,13 @@ use kube::{Resource as _, ResourceExt as _};
 use serde::Serialize;
 use tokenweir_config::Snapshot;
 use tokenweir_crds::api::{LLMGateway, LLMGatewaySpec};
+use tokenweir_crds::certificate::Identity;
 use tokenweir_crds::compile::{self, Inputs, Kind};
 
 use super::dereference::Found;
 use super::error::GatewayError;
 use super::snapshot::{self, Plan};
-use crate::board::{Entry, PartKey, Seat};
+use crate::board::{Certificate, Entry, PartKey, Seat};
 use crate::kubernetes::fingerprint;
 use crate::watch::inner;
 
@@ -55,6 +56,7 @@ pub fn validate<'a>(gateway: &'a LLMGateway, found: &Found) -> Result<Valid<'a>,
         routes: inner(&found.routes),
         tenants: inner(&found.tenants),
         secrets: &found.secrets,
+        config_maps: &found.config_maps,
         keys: &found.keys.compile,
         generation: before.generation(),
     });
@@ -92,6 +94,7 @@ pub fn validate<'a>(gateway: &'a LLMGateway, found: &Found) -> Result<Valid<'a>,
     let seat = Seat {
         written: plan.as_ref().map(Plan::written),
         own: own.map(|verdict| (gateway.metadata.generation, verdict)),
+        certificates: certificates(&gateway.spec, &snapshot),
         entries: entries.into(),
         admin_key: found.keys.admin.clone(),
         ..Seat::default()
@@ -107,6 +110,23 @@ pub fn validate<'a>(gateway: &'a LLMGateway, found: &Found) -> Result<Valid<'a>,
         seat,
         replicas,
     })
+}
+
+/// The certificates that the snapshot has, each with the Secret that it came from.
+fn certificates(spec: &LLMGatewaySpec, snapshot: &Snapshot) -> Vec<Certificate> {
+    let served = snapshot.listeners.iter();
+    served
+        .filter_map(|served| {
+            let pair = served.tls.as_ref()?;
+            let listener = spec.listeners.iter().find(|listener| listener.port == served.port)?;
+            let identity = Identity::from_pem(pair.certificate.as_bytes(), pair.key.as_bytes()).ok()?;
+            Some(Certificate {
+                port: served.port,
+                secret: listener.tls_secret_ref.as_ref()?.name.clone(),
+                validity: identity.validity,
+            })
+        })
+        .collect()
 }
 
 /// Generations of the objects that were compiled.

@@ -1,14 +1,14 @@
 //! How the operator talks to the API server.
 
 mod apply;
+mod contents;
 mod covers;
 mod events;
 #[cfg(test)]
 pub mod fake;
-mod secrets;
 mod status;
 
 pub use apply::{Applier, ApplyError, fingerprint, is_owned_by};
+pub use contents::{ConfigMaps, ContentError, Secrets};
 pub use events::Events;
-pub use secrets::{SecretError, Secrets};
 pub use status::{Statuses, patch_unreadable};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use kube::Resource as _;
 use tokenweir_crds::api::{LLMGateway, LLMGatewaySpec, ModelProvider, ModelRoute, Tenant};
-use tokenweir_crds::compile::{self, Inputs, Kind, Secrets, Verdict, referenced_secrets};
+use tokenweir_crds::compile::{
+    self, ConfigMaps, Inputs, Kind, Secrets, Verdict, referenced_config_maps, referenced_secrets,
+};
 use tokenweir_crds::conditions::Finding;
 
 use super::error::PartError;
@@ -156,9 +158,12 @@ async fn solo(
         Subject::Route(route) => routes.push(route),
         Subject::Tenant(tenant) => tenants.push(tenant),
     }
-    let names = referenced_secrets(inputs_providers.iter().copied(), tenants.iter().copied());
+    let names = referenced_secrets(&gateway, inputs_providers.iter().copied(), tenants.iter().copied());
     let fetched = context.secrets.get_all(namespace, names).await?;
     let secrets: Secrets = fetched.values().map(AsRef::as_ref).collect();
+    let names = referenced_config_maps(inputs_providers.iter().copied());
+    let fetched = context.config_maps.get_all(namespace, names).await?;
+    let config_maps: ConfigMaps = fetched.values().map(AsRef::as_ref).collect();
     let keys = context.root_key.derive(namespace, "")?;
     let compiled = compile::compile(&Inputs {
         gateway: &gateway,
@@ -167,6 +172,7 @@ async fn solo(
         routes,
         tenants,
         secrets: &secrets,
+        config_maps: &config_maps,
         keys: &keys.compile,
         generation: 0,
     });

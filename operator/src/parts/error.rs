@@ -1,15 +1,15 @@
 //! Why an object's status could not be brought up to date.
 
-use crate::kubernetes::{ApplyError, SecretError};
+use crate::kubernetes::{ApplyError, ContentError};
 use crate::rootkey::RootKeyMissing;
 use crate::runtime::{Class, ReconcileError};
 
 /// Why a provider, route or tenant could not be reconciled.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
-    /// A Secret could not be read.
+    /// A Secret or ConfigMap could not be read.
     #[error(transparent)]
-    Secret(#[from] SecretError),
+    Content(#[from] ContentError),
     /// The operator has no root key yet.
     #[error(transparent)]
     RootKey(#[from] RootKeyMissing),
@@ -30,7 +30,7 @@ pub enum PartError {
 impl ReconcileError for PartError {
     fn reason(&self) -> &'static str {
         match self {
-            Self::Secret(_) => "SecretUnreadable",
+            Self::Content(_) => "ContentUnreadable",
             Self::RootKey(_) => "RootKeyMissing",
             Self::Incomplete(_) => "Incomplete",
             Self::Apply(ApplyError::NotOwned { .. }) => "NotOwned",
@@ -44,7 +44,9 @@ impl ReconcileError for PartError {
         match self {
             Self::Apply(ApplyError::Ending { .. }) => Class::Expected,
             Self::Incomplete(_) => Class::Invalid,
-            Self::Secret(_) | Self::RootKey(_) | Self::Apply(_) | Self::Random(_) | Self::Status(_) => Class::Transient,
+            Self::Content(_) | Self::RootKey(_) | Self::Apply(_) | Self::Random(_) | Self::Status(_) => {
+                Class::Transient
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -51,6 +51,8 @@ pub struct Caches {
     pub pods: Store<Pod>,
     /// Names and versions of all Secrets, without their content.
     pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// Names and versions of all ConfigMaps, without their content.
+    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
 }
 
 /// Objects of one namespace that can be read as their kind, by name.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt as _};
 use tokenweir_config::names::GATEWAY_LABEL;
 use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, ScalingPolicy, Tenant};
+use tokenweir_crds::compile::{gateway_secrets, provider_config_map, provider_secrets};
 
 use super::caches::{Caches, in_namespace, inner, readable};
 use super::feed::Change;
 use super::queues::Queues;
 use crate::board::{Board, GatewayKey};
-use crate::kubernetes::Secrets;
+use crate::kubernetes::{ConfigMaps, Secrets};
 use crate::probe::Prober;
 use crate::runtime::Guarded;
 
@@ -28,17 +29,26 @@ pub struct Router {
     board: Arc<Board>,
     prober: Arc<Prober>,
     secrets: Arc<Secrets>,
+    config_maps: Arc<ConfigMaps>,
 }
 
 impl Router {
     /// A router over the given stores.
-    pub fn new(caches: Caches, queues: Queues, board: Arc<Board>, prober: Arc<Prober>, secrets: Arc<Secrets>) -> Self {
+    pub fn new(
+        caches: Caches,
+        queues: Queues,
+        board: Arc<Board>,
+        prober: Arc<Prober>,
+        secrets: Arc<Secrets>,
+        config_maps: Arc<ConfigMaps>,
+    ) -> Self {
         Self {
             caches,
             queues,
             board,
             prober,
             secrets,
+            config_maps,
         }
     }
 
@@ -244,10 +254,14 @@ impl Router {
         if let Some(gateway) = owner(&**secret, "LLMGateway") {
             self.queues.gateways.push(ObjectRef::new(&gateway).within(&namespace));
         }
+        for gateway in inner(&readable(&self.caches.gateways, &namespace)) {
+            if gateway_secrets(gateway).any(|named| named == name) {
+                self.queues.gateways.push(reference_to(gateway));
+            }
+        }
         let mut referred = false;
         for provider in inner(&readable(&self.caches.providers, &namespace)) {
-            let credentials = provider.spec.credentials.as_ref();
-            if credentials.is_some_and(|credentials| credentials.secret_ref.name == name) {
+            if provider_secrets(provider).any(|named| named == name) {
                 referred = true;
                 self.queues.providers.push(reference_to(provider));
             }
@@ -265,6 +279,27 @@ impl Router {
                 self.queues
                     .tenants
                     .push(ObjectRef::new(&tenant_name).within(&namespace));
+            }
+        }
+        if referred {
+            self.compile_all(&namespace);
+        }
+    }
+
+    /// A ConfigMap changed; only its metadata is known here.
+    pub fn config_map(&self, change: &Change<PartialObjectMeta<ConfigMap>>) {
+        let map = change.object();
+        let (namespace, name) = (map.namespace().unwrap_or_default(), map.name_any());
+        if let Change::Gone(_) = change {
+            self.config_maps.forget(&namespace, &name);
+        } else if !change.is_write() || self.config_maps.knows(map) {
+            return;
+        }
+        let mut referred = false;
+        for provider in inner(&readable(&self.caches.providers, &namespace)) {
+            if provider_config_map(provider) == Some(&*name) {
+                referred = true;
+                self.queues.providers.push(reference_to(provider));
             }
         }
         if referred {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -64,6 +64,7 @@ pub struct Writers {
     autoscalers: Writer<HorizontalPodAutoscaler>,
     pods: Writer<Pod>,
     secrets: Writer<PartialObjectMeta<Secret>>,
+    config_maps: Writer<PartialObjectMeta<ConfigMap>>,
 }
 
 impl Caches {
@@ -84,6 +85,7 @@ impl Caches {
         let (autoscalers, autoscalers_in) = store();
         let (pods, pods_in) = store();
         let (secrets, secrets_in) = store();
+        let (config_maps, config_maps_in) = store();
         let caches = Self {
             gateways,
             providers,
@@ -100,6 +102,7 @@ impl Caches {
             autoscalers,
             pods,
             secrets,
+            config_maps,
         };
         let writers = Writers {
             gateways: gateways_in,
@@ -117,6 +120,7 @@ impl Caches {
             autoscalers: autoscalers_in,
             pods: pods_in,
             secrets: secrets_in,
+            config_maps: config_maps_in,
         };
         (caches, writers)
     }
@@ -140,6 +144,7 @@ impl Caches {
             autoscalers,
             pods,
             secrets,
+            config_maps,
         } = self;
         filled("llmgateways", gateways).await?;
         filled("modelproviders", providers).await?;
@@ -155,7 +160,8 @@ impl Caches {
         filled("networkpolicies", network_policies).await?;
         filled("horizontalpodautoscalers", autoscalers).await?;
         filled("pods", pods).await?;
-        filled("secrets", secrets).await
+        filled("secrets", secrets).await?;
+        filled("configmaps", config_maps).await
     }
 }
 
@@ -199,8 +205,9 @@ pub fn start(client: &Client, scope: &Scope, writers: Writers, router: &Arc<Rout
     // Who manages `replicas` is read from the managed fields of Deployments.
     starter.follow_with(writers.deployments, &managed, |_| (), Router::deployment);
     starter.follow_with(writers.pods, &of_gateways, slim_pod, Router::pod);
-    // Metadata alone: the content of Secrets that nobody names stays in the API server.
+    // Metadata alone: the content of those that nobody names stays in the API server.
     starter.follow(writers.secrets, &everything, Router::secret);
+    starter.follow(writers.config_maps, &everything, Router::config_map);
 }
 
 struct Starter<'a> {

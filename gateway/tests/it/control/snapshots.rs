@@ -38,7 +38,7 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
             namespace: "llm".into(),
             name: "edge".into(),
         },
-        listeners: vec![Listener { port: 0 }],
+        listeners: vec![Listener { port: 0, tls: None }],
         admission: Admission {
             max_in_flight: 100,
             queue: Queue {
@@ -48,6 +48,7 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
             },
             per_tenant_max_in_flight: None,
         },
+        limits: tokenweir_config::Limits::default(),
         telemetry: Telemetry::default(),
         providers: BTreeMap::from([(
             "sim".into(),
@@ -64,6 +65,8 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
                     total_ms: 60_000,
                 },
                 health: tokenweir_config::Health::default(),
+                tls: None,
+                proxy: None,
             },
         )]),
         routes: BTreeMap::from([(

@@ -21,8 +21,8 @@ use tokenweir_gateway::drain::Drain;
 use tokenweir_gateway::endpoints::EndpointTable;
 use tokenweir_gateway::health::{Prober, report};
 use tokenweir_gateway::meter::{MeterHub, Scopes, SeriesTotals};
-use tokenweir_gateway::plan::{Plan, PlanCell};
-use tokenweir_gateway::server::{Running, ServeParts, start};
+use tokenweir_gateway::plan::{Plan, PlanCell, PlanError};
+use tokenweir_gateway::server::{Connections, Patience, Running, ServeParts, start};
 use tokenweir_gateway::traces::Traces;
 use tokenweir_gateway::upstream::client_config;
 use tokenweir_sim::{Behaviour, Sim, SimConfig, SimHandle};
@@ -41,6 +41,7 @@ pub struct Gateway {
     pub drain: Drain,
     pub meter: Arc<MeterHub>,
     pub endpoints: Arc<EndpointTable>,
+    pub connections: Arc<Connections>,
     plan: Arc<PlanCell>,
     running: Option<Running>,
     config: Value,
@@ -148,6 +149,15 @@ impl Gateway {
     }
 
     pub fn with_tls(url: &str, tls: Arc<rustls::ClientConfig>, change: impl FnOnce(&mut Value)) -> Self {
+        Self::with_patience(url, tls, Patience::default(), change)
+    }
+
+    pub fn with_patience(
+        url: &str,
+        tls: Arc<rustls::ClientConfig>,
+        patience: Patience,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
         let hash = |key: &str| KeyHasher::new(HASH_KEY).unwrap().hash_base64(key.as_bytes());
         let mut config = json!({
             "format": 1,
@@ -171,6 +181,7 @@ impl Gateway {
         let plan = PlanCell::new(Plan::build(&snapshot, None).unwrap());
         let endpoints = Arc::new(EndpointTable::new());
         let drain = Drain::new();
+        let connections = Arc::new(Connections::default());
         let running = start(ServeParts {
             plan: Arc::clone(&plan),
             endpoints: Arc::clone(&endpoints),
@@ -178,6 +189,8 @@ impl Gateway {
             drain: drain.clone(),
             clock,
             tls,
+            connections: Arc::clone(&connections),
+            patience,
             workers: 2,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         })
@@ -189,6 +202,7 @@ impl Gateway {
             drain,
             meter,
             endpoints,
+            connections,
             plan,
             running: Some(running),
             config,
@@ -198,12 +212,18 @@ impl Gateway {
 
     /// Puts a changed configuration into service.
     pub fn reconfigure(&mut self, change: impl FnOnce(&mut Value)) {
+        self.try_reconfigure(change).unwrap();
+    }
+
+    /// Puts a changed configuration into service, unless it is refused.
+    pub fn try_reconfigure(&mut self, change: impl FnOnce(&mut Value)) -> Result<(), PlanError> {
         change(&mut self.config);
         self.config["generation"] = json!(self.config["generation"].as_u64().unwrap() + 1);
         let snapshot: Snapshot = serde_json::from_value(self.config.clone()).unwrap();
-        let plan = Plan::build(&snapshot, Some(&self.plan.load_full())).unwrap();
+        let plan = Plan::build(&snapshot, Some(&self.plan.load_full()))?;
         self.meter.set_scopes(Scopes::of(&snapshot));
         self.plan.store(plan);
+        Ok(())
     }
 
     pub fn set_endpoints(&self, service: &str, ready: &[SocketAddr]) {

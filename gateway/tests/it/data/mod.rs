@@ -2,11 +2,11 @@
 
 mod admission;
 mod errors;
-mod harness;
+pub mod harness;
 mod health;
 mod http2;
 mod lifecycle;
 mod plain;
 mod retries;
-mod script;
+pub mod script;
 mod streams;

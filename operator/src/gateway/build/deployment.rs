@@ -116,7 +116,7 @@ fn container(gateway: &Valid<'_>, settings: &Settings) -> Container {
         .spec
         .listeners
         .iter()
-        .map(|listener| port(&listener_name(listener.port), listener.port))
+        .map(|listener| port(&listener_name(listener), listener.port))
         .collect();
     ports.push(port("admin", ADMIN_PORT));
     ports.push(port("telemetry", TELEMETRY_PORT));

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokenweir_config::names::{ADMIN_PORT, TELEMETRY_PORT};
+use tokenweir_crds::api::{Listener, Protocol};
 
 use super::{metadata, selector};
 use crate::gateway::validate::Valid;
@@ -23,7 +24,7 @@ pub fn data(gateway: &Valid<'_>) -> Service {
                     .spec
                     .listeners
                     .iter()
-                    .map(|listener| port(&listener_name(listener.port), listener.port))
+                    .map(|listener| port(&listener_name(listener), listener.port))
                     .collect(),
             ),
             type_: Some("ClusterIP".into()),
@@ -50,8 +51,11 @@ pub fn admin(gateway: &Valid<'_>) -> Service {
 }
 
 /// Name of the port of a listener, in Services and pods.
-pub fn listener_name(port: u16) -> String {
-    format!("http-{port}")
+pub fn listener_name(listener: &Listener) -> String {
+    match listener.protocol {
+        Protocol::Http => format!("http-{}", listener.port),
+        Protocol::Https => format!("https-{}", listener.port),
+    }
 }
 
 fn port(name: &str, port: u16) -> ServicePort {

@@ -62,7 +62,7 @@ fn a_gateway_with_defaults_owns_these_objects() {
 #[test]
 fn every_field_of_the_pod_reaches_the_deployment() {
     let gateway = gateway(&json!({
-        "listeners": [{"port": 80}, {"port": 8081}],
+        "listeners": [{"port": 80}, {"port": 8443, "protocol": "HTTPS", "tlsSecretRef": {"name": "edge-tls"}}],
         "pod": {
             "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}},
             "nodeSelector": {"pool": "llm"},

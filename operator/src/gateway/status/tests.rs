@@ -177,3 +177,39 @@ fn a_pod_that_refuses_is_named_with_its_words() {
     assert_eq!(reason, "Refused");
     assert!(message.contains("a refuses it: format 9 is too new"), "{message}");
 }
+
+#[test]
+fn a_listener_with_tls_is_reached_by_https_and_its_certificate_is_watched_over() {
+    use crate::board::Certificate;
+    use tokenweir_crds::certificate::Validity;
+
+    let mut gateway = gateway();
+    gateway.spec = serde_json::from_value(json!({"listeners": [
+        {"port": 8443, "protocol": "HTTPS", "tlsSecretRef": {"name": "edge-tls"}},
+    ]}))
+    .unwrap();
+    let mut seat = seat(&[("a", Some(7))]);
+    seat.certificates = vec![Certificate {
+        port: 8443,
+        secret: "edge-tls".into(),
+        validity: Validity {
+            from: "1970-01-01T00:00:00Z".parse().unwrap(),
+            until: "1970-04-01T00:00:00Z".parse().unwrap(),
+        },
+    }];
+    let deployment = deployment(1, 1);
+    let facts = Facts {
+        seat: &seat,
+        deployment: Some(&deployment),
+        cluster_domain: "cluster.local",
+    };
+    let at = |now: &str| status(&gateway, None, &facts, now.parse().unwrap()).unwrap();
+    let reason = |now| condition(&at(now), ConditionType::ResolvedRefs).1;
+    assert_eq!(reason("1970-02-01T00:00:00Z"), "ResolvedRefs");
+    assert_eq!(reason("1970-03-30T00:00:00Z"), "CertificateExpiring");
+    assert_eq!(reason("1970-04-02T00:00:00Z"), "CertificateExpired");
+    assert_eq!(
+        at("1970-02-01T00:00:00Z").addresses,
+        ["https://edge.llm.svc.cluster.local:8443"]
+    );
+}

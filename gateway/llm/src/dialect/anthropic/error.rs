@@ -65,11 +65,14 @@ pub(super) fn write_event(error: &StreamError) -> Vec<u8> {
 /// `error.type`, as Anthropic documents it by status.
 const fn name(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidRequest | ErrorKind::MethodNotAllowed | ErrorKind::RequestTimeout => "invalid_request_error",
+        ErrorKind::InvalidRequest
+        | ErrorKind::MethodNotAllowed
+        | ErrorKind::RequestTimeout
+        | ErrorKind::UnknownEncoding => "invalid_request_error",
         ErrorKind::Unauthenticated => "authentication_error",
         ErrorKind::Forbidden => "permission_error",
         ErrorKind::NotFound | ErrorKind::ModelNotFound => "not_found_error",
-        ErrorKind::TooLarge => "request_too_large",
+        ErrorKind::TooLarge | ErrorKind::HeadersTooLarge => "request_too_large",
         ErrorKind::RateLimited => "rate_limit_error",
         ErrorKind::Internal | ErrorKind::BadUpstream => "api_error",
         ErrorKind::Unavailable => "overloaded_error",

@@ -1,41 +1,58 @@
-//! Secrets by name, read once per version.
+//! Secrets and ConfigMaps by name, read once per version.
 //!
-//! The watch over Secrets is for their metadata alone, so the content of Secrets that nobody refers to never reaches this
+//! The watches over them are for their metadata alone, so the content of those that nobody refers to never reaches this
 //! process's memory. What is referred to is fetched, and fetched again only when its `resourceVersion` moved.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 
-/// Secrets that are fetched at a time when many are new, as after a start.
+/// Objects that are fetched at a time when many are new, as after a start.
 const CONCURRENT_READS: usize = 16;
 
-/// A Secret could not be read.
+/// A Secret or ConfigMap could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("secret {namespace}/{name} could not be read: {source}")]
-pub struct SecretError {
-    namespace: String,
-    name: String,
+#[error("{what} could not be read: {source}")]
+pub struct ContentError {
+    /// Kind, namespace and name.
+    what: String,
     #[source]
     source: kube::Error,
 }
 
-/// Reads Secrets through a cache.
-pub struct Secrets {
+/// Content of Secrets.
+pub type Secrets = Contents<Secret>;
+/// Content of ConfigMaps.
+pub type ConfigMaps = Contents<ConfigMap>;
+
+/// Reads objects of one kind through a cache.
+pub struct Contents<K: Resource<DynamicType = ()> + 'static> {
     client: Client,
-    metadata: Store<PartialObjectMeta<Secret>>,
-    cached: Mutex<HashMap<(String, String), Arc<Secret>>>,
+    metadata: Store<PartialObjectMeta<K>>,
+    cached: Mutex<HashMap<(String, String), Arc<K>>>,
 }
 
-impl Secrets {
-    /// `metadata` is the store of a metadata watch over all Secrets that may be asked for.
-    pub fn new(client: Client, metadata: Store<PartialObjectMeta<Secret>>) -> Self {
+impl<K> Contents<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    /// `metadata` is the store of a metadata watch over all objects that may be asked for.
+    pub fn new(client: Client, metadata: Store<PartialObjectMeta<K>>) -> Self {
         Self {
             client,
             metadata,
@@ -43,8 +60,8 @@ impl Secrets {
         }
     }
 
-    /// The Secret, or nothing if there is none.
-    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<Secret>>, SecretError> {
+    /// The object, or nothing if there is none.
+    pub async fn get(&self, namespace: &str, name: &str) -> Result<Option<Arc<K>>, ContentError> {
         let key = (namespace.to_owned(), name.to_owned());
         let Some(metadata) = self.metadata.get(&ObjectRef::new(name).within(namespace)) else {
             return Ok(None);
@@ -58,35 +75,34 @@ impl Secrets {
     }
 
     /// Asks the API server, whatever the watch has seen so far.
-    pub async fn fetch(&self, namespace: &str, name: &str) -> Result<Option<Arc<Secret>>, SecretError> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let found = api.get_opt(name).await.map_err(|source| SecretError {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
+    pub async fn fetch(&self, namespace: &str, name: &str) -> Result<Option<Arc<K>>, ContentError> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let found = api.get_opt(name).await.map_err(|source| ContentError {
+            what: format!("{} {namespace}/{name}", K::kind(&())),
             source,
         })?;
         let key = (namespace.to_owned(), name.to_owned());
         let mut cached = self.cached.lock();
-        Ok(if let Some(secret) = found {
-            let secret = Arc::new(secret);
-            cached.insert(key, secret.clone());
-            Some(secret)
+        Ok(if let Some(object) = found {
+            let object = Arc::new(object);
+            cached.insert(key, object.clone());
+            Some(object)
         } else {
             cached.remove(&key);
             None
         })
     }
 
-    /// Several Secrets of a namespace by name; those that do not exist are left out.
+    /// Several objects of a namespace by name; those that do not exist are left out.
     pub async fn get_all(
         &self,
         namespace: &str,
         names: impl IntoIterator<Item = String>,
-    ) -> Result<BTreeMap<String, Arc<Secret>>, SecretError> {
+    ) -> Result<BTreeMap<String, Arc<K>>, ContentError> {
         stream::iter(names)
             .map(|name| async move {
                 let found = self.get(namespace, &name).await?;
-                Ok(found.map(|secret| (name, secret)))
+                Ok(found.map(|object| (name, object)))
             })
             .buffer_unordered(CONCURRENT_READS)
             .try_filter_map(|found| async move { Ok(found) })
@@ -94,8 +110,8 @@ impl Secrets {
             .await
     }
 
-    /// True if exactly this version of a Secret is cached, so that the news of it is none.
-    pub fn knows(&self, metadata: &PartialObjectMeta<Secret>) -> bool {
+    /// True if exactly this version of an object is cached, so that the news of it is none.
+    pub fn knows(&self, metadata: &PartialObjectMeta<K>) -> bool {
         let key = (metadata.namespace().unwrap_or_default(), metadata.name_any());
         self.cached
             .lock()
@@ -103,13 +119,13 @@ impl Secrets {
             .is_some_and(|cached| cached.resource_version() == metadata.resource_version())
     }
 
-    /// Takes in a Secret that this process has just written.
-    pub fn wrote(&self, secret: Secret) {
-        let key = (secret.namespace().unwrap_or_default(), secret.name_any());
-        self.cached.lock().insert(key, Arc::new(secret));
+    /// Takes in an object that this process has just written.
+    pub fn wrote(&self, object: K) {
+        let key = (object.namespace().unwrap_or_default(), object.name_any());
+        self.cached.lock().insert(key, Arc::new(object));
     }
 
-    /// Drops what is cached of a Secret that is gone.
+    /// Drops what is cached of an object that is gone.
     pub fn forget(&self, namespace: &str, name: &str) {
         self.cached.lock().remove(&(namespace.to_owned(), name.to_owned()));
     }
