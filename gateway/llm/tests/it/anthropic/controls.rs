@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use tokenweir_llm::conversation::{
-    Effort, Extra, Format, JsonSchema, Named, Reasoning, Report, Request, Tool, ToolChoice,
+    Effort, Extra, Format, JsonSchema, Named, PartKind, Reasoning, Report, Request, Role, Tool, ToolChoice,
 };
 use tokenweir_llm::dialect::{Messages, ProviderWire, Target};
 
-use super::asked::{hello, raw, with_tools};
+use super::asked::{call, hello, message, raw, result, text, with_tools};
 use super::{COMPATIBLE, value, write};
 
 #[test]
@@ -179,6 +179,41 @@ fn what_does_not_go_with_a_budget_is_reported() {
         (&json!(0.2), &json!("any"))
     );
     assert!(body.get("thinking").is_none());
+}
+
+#[test]
+fn a_budget_is_reported_where_the_thought_before_the_calls_is_lost() {
+    let asked = |thought: bool, model: &str| {
+        let mut said = vec![call("a", "{}")];
+        if thought {
+            said.insert(
+                0,
+                PartKind::Thinking {
+                    text: String::new(),
+                    signature: Some("EqQB".to_owned()),
+                },
+            );
+        }
+        let request = Request {
+            messages: vec![
+                message(Role::User, "messages[0]", vec![text("hi")]),
+                message(Role::Assistant, "messages[1]", said),
+                message(Role::User, "messages[2]", vec![result("a", vec![text("1")])]),
+            ],
+            reasoning: Some(Named::new("reasoning_effort", Reasoning::Effort(Effort::Low))),
+            ..with_tools()
+        };
+        let (body, unsupported) = write(&request, model);
+        (body.get("thinking").is_some(), unsupported.len())
+    };
+    assert_eq!(asked(true, "claude-sonnet-4-5"), (true, 0));
+    assert_eq!(asked(false, "claude-sonnet-4-5"), (false, 1));
+    assert_eq!(
+        asked(false, "claude-sonnet-4-6"),
+        (true, 0),
+        "adaptive thinking needs none"
+    );
+    assert_eq!(asked(false, COMPATIBLE), (true, 0));
 }
 
 #[test]

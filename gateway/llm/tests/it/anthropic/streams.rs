@@ -381,6 +381,21 @@ fn calls_that_overlap_come_one_after_the_other() {
 }
 
 #[test]
+fn calls_that_overlap_without_end_are_an_error_and_not_a_heap() {
+    let mut sent = vec![opened(), tool(0, None), tool(1, None)];
+    let piece = "x".repeat(1 << 20);
+    sent.extend((0..20).map(|_| arguments(1, &piece)));
+    sent.extend([finished(Finish::ToolCalls), Event::End]);
+    let told = stream(&sent);
+    assert!(
+        told.ends_with("overlap by more than 8388608 bytes\"}}\n\n"),
+        "{}",
+        &told[told.len() - 200..]
+    );
+    assert_eq!(told.matches("event: content_block_start").count(), 1);
+}
+
+#[test]
 fn an_error_is_an_event_and_a_stream_without_counts_says_what_was_estimated() {
     insta::assert_snapshot!(stream(&[
         opened(),

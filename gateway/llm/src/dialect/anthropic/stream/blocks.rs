@@ -13,6 +13,14 @@ use crate::dialect::anthropic::ids;
 use crate::dialect::json::encode;
 use crate::{sse, tokens};
 
+/// The most that may wait: as much as the largest event that is read. Arguments of calls have some KB.
+const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// More waits than may.
+#[derive(Debug, thiserror::Error)]
+#[error("the provider's calls overlap by more than {MAX_WAITING_BYTES} bytes")]
+pub(super) struct Overlap;
+
 /// Writes an event with its name.
 pub(super) fn put(name: &str, data: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(&sse::encode(Some(name), &encode(data)));
@@ -88,6 +96,8 @@ pub(super) struct Blocks {
     index: u32,
     /// Events of parts that began before the current one ended.
     waiting: BTreeMap<u32, Vec<Event>>,
+    /// What these take, roughly.
+    waiting_bytes: usize,
     tokens: u64,
     refused: bool,
     /// Thoughts go out without their text.
@@ -114,25 +124,37 @@ impl Blocks {
     }
 
     /// Takes an event of a part.
-    pub(super) fn write(&mut self, part: u32, event: &Event, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, part: u32, event: &Event, out: &mut Vec<u8>) -> Result<(), Overlap> {
         if self.current.is_some_and(|current| current != part) {
+            self.waiting_bytes = self.waiting_bytes.saturating_add(size(event));
+            if self.waiting_bytes > MAX_WAITING_BYTES {
+                return Err(Overlap);
+            }
             self.waiting.entry(part).or_default().push(event.clone());
-            return;
+            return Ok(());
         }
         self.step(part, event, out);
-        while self.current.is_none()
-            && let Some((part, events)) = self.waiting.pop_first()
-        {
-            for event in events {
-                self.step(part, &event, out);
-            }
-        }
+        self.go_on(out);
+        Ok(())
     }
 
     /// Ends what is open and what waits.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
-        while let Some(part) = self.current {
-            self.write(part, &Event::PartEnd { choice: 0, part }, out);
+        while self.current.is_some() {
+            self.end(out);
+            self.go_on(out);
+        }
+    }
+
+    /// Begins what waits, as long as nothing else is open.
+    fn go_on(&mut self, out: &mut Vec<u8>) {
+        while self.current.is_none()
+            && let Some((part, events)) = self.waiting.pop_first()
+        {
+            for event in events {
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(size(&event));
+                self.step(part, &event, out);
+            }
         }
     }
 
@@ -247,4 +269,19 @@ impl Blocks {
             self.index = self.index.saturating_add(1);
         }
     }
+}
+
+/// What an event that waits takes, roughly.
+fn size(event: &Event) -> usize {
+    let text = match event {
+        Event::Text { text, .. } | Event::Thinking { text, .. } | Event::Refusal { text, .. } => text.len(),
+        Event::Signature { signature, .. } => signature.len(),
+        Event::Arguments { json, .. } => json.len(),
+        Event::PartStart {
+            start: PartStart::ToolCall { id, name, .. },
+            ..
+        } => id.len() + name.len(),
+        _ => 0,
+    };
+    size_of::<Event>() + text
 }

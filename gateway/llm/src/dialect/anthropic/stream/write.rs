@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::blocks::{Blocks, put};
-use crate::conversation::{Event, Finish};
+use super::blocks::{Blocks, Overlap, put};
+use crate::conversation::{Event, Finish, StreamError};
 use crate::dialect::anthropic::answer::{self, Message};
 use crate::dialect::anthropic::error;
 use crate::dialect::anthropic::usage::WireUsage;
 use crate::dialect::openai_chat::model_of;
 use crate::dialect::{Context, StreamWriter};
-use crate::{Usage, sse};
+use crate::{ErrorKind, Usage, sse};
 
 /// Writes a stream.
 ///
@@ -21,6 +21,8 @@ pub(in crate::dialect::anthropic) struct Writer {
     blocks: Blocks,
     usage: Usage,
     finish: Finish,
+    /// The client was told of an error: nothing follows.
+    failed: bool,
 }
 
 #[derive(Serialize)]
@@ -54,6 +56,7 @@ impl Writer {
             context,
             usage: Usage::default(),
             finish: Finish::default(),
+            failed: false,
         }
     }
 
@@ -79,6 +82,16 @@ impl Writer {
         put("message_start", &start, out);
     }
 
+    /// Tells of an error of the gateway's own.
+    fn fail(&mut self, why: &Overlap, out: &mut Vec<u8>) {
+        self.failed = true;
+        let error = StreamError {
+            kind: ErrorKind::BadUpstream,
+            message: why.to_string(),
+        };
+        out.extend_from_slice(&sse::encode(Some("error"), &error::write_event(&error)));
+    }
+
     fn end(&mut self, out: &mut Vec<u8>) {
         self.blocks.finish(out);
         let mut usage = WireUsage::from(&self.usage);
@@ -100,6 +113,9 @@ impl Writer {
 
 impl StreamWriter for Writer {
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.failed {
+            return;
+        }
         match event {
             Event::Start { id, model, .. } => self.start(id, model, out),
             Event::PartStart { choice, part, .. }
@@ -110,8 +126,10 @@ impl StreamWriter for Writer {
             | Event::Arguments { choice, part, .. }
             | Event::Citation { choice, part, .. }
             | Event::PartEnd { choice, part } => {
-                if *choice == 0 {
-                    self.blocks.write(*part, event, out);
+                if *choice == 0
+                    && let Err(overlap) = self.blocks.write(*part, event, out)
+                {
+                    self.fail(&overlap, out);
                 }
             }
             Event::Finish { choice: 0, finish } => {

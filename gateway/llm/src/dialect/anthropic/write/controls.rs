@@ -55,11 +55,14 @@ pub(in crate::dialect) fn max_tokens(request: &Request, target: &Target<'_>, abi
 ///
 /// Degrees are steps of each provider's own scale: one that a model does not have becomes the next higher, or the
 /// highest. For models that only take budgets a degree is a share of the limit on tokens, as OpenRouter documents it.
+///
+/// `no_budget`: a call is demanded, or the model is to go on after results of calls without the thought that led to them.
+/// Anthropic's models refuse a budget then.
 pub(in crate::dialect) fn thinking(
     request: &Request,
     abilities: &Abilities,
     max_tokens: u64,
-    forced: bool,
+    no_budget: bool,
     report: &mut Report,
 ) -> (Option<WireThinking>, Option<&'static str>) {
     let Some(Named { field, value }) = request.reasoning else {
@@ -83,8 +86,7 @@ pub(in crate::dialect) fn thinking(
         Reasoning::Budget(tokens) if abilities.thinking != Thinking::Adaptive => (budget(tokens, max_tokens), None),
         Reasoning::Budget(_) => (None, None),
     };
-    // A model that is given a budget does not think when a call is demanded, and refuses to be asked for both.
-    let clashes = forced && matches!(thinking, Some(WireThinking::Enabled { .. })) && knows_limits(abilities);
+    let clashes = no_budget && matches!(thinking, Some(WireThinking::Enabled { .. })) && knows_limits(abilities);
     if thinking.is_none() || clashes {
         report.add(field);
         return (None, None);

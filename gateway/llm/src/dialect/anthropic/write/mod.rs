@@ -54,11 +54,12 @@ struct Metadata<'a> {
 /// Writes a body. What the model does not take is reported.
 pub(super) fn write(request: &Request, target: &Target<'_>, report: &mut Report) -> Vec<u8> {
     let abilities = Abilities::of(target.model);
-    let Conversation { system, turns } = turns::write(&request.messages, &abilities, report);
+    let conversation = turns::write(&request.messages, &abilities, report);
     let max_tokens = controls::max_tokens(request, target, &abilities);
     let tool_choice = tools::choice(request, &abilities, report);
-    let forced = tool_choice.as_ref().is_some_and(WireChoice::forces);
-    let (thinking, effort) = controls::thinking(request, &abilities, max_tokens, forced, report);
+    let no_budget = tool_choice.as_ref().is_some_and(WireChoice::forces) || conversation.goes_on_without_thought();
+    let Conversation { system, turns } = conversation;
+    let (thinking, effort) = controls::thinking(request, &abilities, max_tokens, no_budget, report);
     let (temperature, top_p, top_k) = controls::sampling(request, &abilities, thinking.as_ref(), report);
     controls::report_the_rest(request, report);
     encode(&Body {

@@ -92,6 +92,19 @@ pub(super) fn write<'a>(messages: &'a [Message], abilities: &Abilities, report: 
 }
 
 impl<'a> Conversation<'a> {
+    /// Whether results of calls come last, and no thought stands before the calls: its client has lost it, or the calls
+    /// are another model's.
+    pub(super) fn goes_on_without_thought(&self) -> bool {
+        let [.., calls, results] = self.turns.as_slice() else {
+            return false;
+        };
+        matches!(results.content.first(), Some(Block::ToolResult { .. }))
+            && !matches!(
+                calls.content.first(),
+                Some(Block::Thinking { .. } | Block::RedactedThinking { .. })
+            )
+    }
+
     fn place(&mut self, late: &mut Late<'a>, abilities: &Abilities, report: &mut Report) {
         let Late { blocks, places } = std::mem::take(late);
         if blocks.is_empty() {
