@@ -2,10 +2,16 @@
 
 use std::fmt;
 
+/// Most fields that are named. A request of megabytes could hold a million of them, and nobody reads on.
+const MOST_FIELDS: usize = 32;
+/// Most bytes of a field's name, which the client chooses.
+const LONGEST_FIELD: usize = 200;
+
 /// Fields of a request that a provider's dialect has no place for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unsupported {
-    /// The client's fields, in the order in which they were met; never empty in an error.
+    /// The client's fields, in the order in which they were met; never empty in an error. At most the first 32, and of a
+    /// longer name the first 200 bytes.
     pub fields: Vec<Box<str>>,
     /// The dialect that has no place for them, as in "Anthropic Messages".
     pub target: &'static str,
@@ -47,7 +53,13 @@ impl Report {
 
     /// A field of the client's that the target has no place for.
     pub fn add(&mut self, field: impl Into<Box<str>>) {
-        let field = field.into();
+        if self.found.fields.len() >= MOST_FIELDS {
+            return;
+        }
+        let mut field = field.into();
+        if field.len() > LONGEST_FIELD {
+            field = field[..field.floor_char_boundary(LONGEST_FIELD)].into();
+        }
         if !self.found.fields.contains(&field) {
             self.found.fields.push(field);
         }
@@ -66,6 +78,18 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_stays_small_whatever_the_client_sends() {
+        let mut report = Report::about("Gemini");
+        report.add("ü".repeat(1000));
+        for index in 0..100_000 {
+            report.add(format!("field{index}"));
+        }
+        let found = report.finish().unwrap_err();
+        assert_eq!(found.fields.len(), 32);
+        assert!(found.to_string().len() < 1000);
+    }
 
     #[test]
     fn a_report_names_each_field_once_and_is_empty_without_any() {

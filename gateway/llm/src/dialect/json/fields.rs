@@ -10,11 +10,16 @@ use serde_json::value::RawValue;
 use crate::RequestError;
 use crate::conversation::Extra;
 
+/// Most extras of a request. Each is one that some provider could refuse by name, and those are named up to a far smaller
+/// number; without a bound, a body of small fields would take many times its size.
+const MOST_EXTRAS: usize = 4096;
+
 /// The fields of an object. What was taken is gone; what is left at the end is what the dialect does not know.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     at: String,
-    left: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// `None` stands for a field that was taken; so nothing moves, however many there are.
+    left: Vec<(Cow<'a, str>, Option<&'a RawValue>)>,
 }
 
 struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -52,7 +57,7 @@ pub(super) fn entries(json: &[u8]) -> Result<Vec<(Cow<'_, str>, &RawValue)>, ser
 impl<'a> Fields<'a> {
     /// The body of a request.
     pub(crate) fn of_body(body: &'a [u8]) -> Result<Self, RequestError> {
-        let left = entries(body).map_err(|error| {
+        let all = entries(body).map_err(|error| {
             if error.is_data() {
                 RequestError::NotAnObject
             } else {
@@ -62,19 +67,21 @@ impl<'a> Fields<'a> {
                 }
             }
         })?;
-        Ok(Self {
-            at: String::new(),
-            left,
-        })
+        Ok(Self::new(String::new(), all))
     }
 
     /// An object inside of a request, which stands at `at`.
     pub(crate) fn of(raw: &'a RawValue, at: impl Into<String>) -> Result<Self, RequestError> {
         let at = at.into();
         match entries(raw.get().as_bytes()) {
-            Ok(left) => Ok(Self { at, left }),
+            Ok(all) => Ok(Self::new(at, all)),
             Err(_) => Err(invalid(at, "an object")),
         }
+    }
+
+    fn new(at: String, all: Vec<(Cow<'a, str>, &'a RawValue)>) -> Self {
+        let left = all.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        Self { at, left }
     }
 
     /// Where the object stands; empty for the body.
@@ -99,14 +106,12 @@ impl<'a> Fields<'a> {
     /// Takes a field. Null counts as absent. One that is given twice is refused, as client, gateway and provider could
     /// read it differently.
     pub(crate) fn take(&mut self, key: &str) -> Result<Option<&'a RawValue>, RequestError> {
-        let Some(found) = self.left.iter().position(|(name, _)| name == key) else {
-            return Ok(None);
-        };
-        let (_, value) = self.left.remove(found);
-        if self.left.iter().skip(found).any(|(name, _)| name == key) {
+        let mut found = self.left.iter_mut().filter(|(name, _)| name == key);
+        let value = found.next().and_then(|(_, value)| value.take());
+        if found.next().is_some() {
             return Err(self.wrong(key, "it once, not twice"));
         }
-        Ok((value.get() != "null").then_some(value))
+        Ok(value.filter(|value| value.get() != "null"))
     }
 
     /// Takes a field that must be there.
@@ -189,10 +194,8 @@ impl<'a> Fields<'a> {
         key: &str,
         read: impl FnOnce(&'a RawValue) -> Option<T>,
     ) -> Result<Option<T>, RequestError> {
-        let Some(found) = self.left.iter().position(|(name, _)| name == key) else {
-            return Ok(None);
-        };
-        let value = read(self.left[found].1);
+        let found = self.left.iter().find(|(name, _)| name == key);
+        let value = found.and_then(|(_, value)| *value).and_then(read);
         if value.is_some() {
             self.take(key)?;
         }
@@ -201,15 +204,19 @@ impl<'a> Fields<'a> {
 
     /// Drops fields that say nothing, by their name and their JSON.
     pub(crate) fn discard(&mut self, says_nothing: impl Fn(&str, &str) -> bool) {
-        self.left.retain(|(key, value)| !says_nothing(key, value.get()));
+        self.left
+            .retain(|(key, value)| value.is_some_and(|value| !says_nothing(key, value.get())));
     }
 
-    /// Hands out what was not taken, apart from nulls.
+    /// Hands out what was not taken, apart from nulls, until there are 4,096 extras.
     pub(crate) fn rest(self, extras: &mut Vec<Extra>) {
         let at = self.at;
+        let room = MOST_EXTRAS.saturating_sub(extras.len());
         extras.extend(
             (self.left.into_iter())
+                .filter_map(|(key, value)| Some((key, value?)))
                 .filter(|(_, value)| value.get() != "null")
+                .take(room)
                 .map(|(key, value)| Extra {
                     field: if at.is_empty() {
                         key.into()

@@ -4,6 +4,7 @@
 //! each client and feature of a request, one for each wire and feature of an answer or a stream.
 
 mod inputs;
+mod large;
 mod laws;
 
 use std::fmt::Write as _;

@@ -1,5 +1,7 @@
 //! Reads tools, the form of the answer and reasoning.
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 
 use crate::RequestError;
@@ -75,7 +77,7 @@ fn chosen(raw: &RawValue, tools: &[Tool]) -> Result<Option<ToolChoice>, RequestE
             let Some(mut allowed) = choice.object("allowed_tools")? else {
                 return Err(choice.wrong("allowed_tools", "an object, as it is required"));
             };
-            let names: Vec<String> = (allowed.list("tools")?.unwrap_or_default().into_iter())
+            let names: HashSet<String> = (allowed.list("tools")?.unwrap_or_default().into_iter())
                 .filter_map(|tool| View::of(tool)?.view("function")?.text("name"))
                 .collect();
             if !tools.iter().all(|tool| names.contains(&tool.name)) {
