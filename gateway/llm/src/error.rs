@@ -1,9 +1,9 @@
-//! OpenAI error objects, as a body and as a stream event.
+//! Error objects in OpenAI's form and in Anthropic's, as a body and as a stream event.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::sse;
+use crate::{Operation, sse};
 
 /// What went wrong, in the classes that clients of OpenAI tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,7 +101,43 @@ impl ErrorKind {
     }
 }
 
-/// An error in OpenAI's form: `{"error":{"message","type","param","code"}}`.
+impl ErrorKind {
+    /// `error.type` in Anthropic's form.
+    pub const fn anthropic_type(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::MethodNotAllowed | Self::RequestTimeout => "invalid_request_error",
+            Self::Unauthenticated => "authentication_error",
+            Self::Forbidden => "permission_error",
+            Self::NotFound | Self::ModelNotFound => "not_found_error",
+            Self::TooLarge => "request_too_large",
+            Self::RateLimited => "rate_limit_error",
+            Self::Internal | Self::BadUpstream => "api_error",
+            Self::Unavailable => "overloaded_error",
+            Self::UpstreamTimeout => "timeout_error",
+        }
+    }
+}
+
+/// The form in which a client expects errors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// `{"error":{"message","type","param","code"}}`.
+    #[default]
+    OpenAi,
+    /// `{"type":"error","error":{"type","message"},"request_id"}`.
+    Anthropic,
+}
+
+impl From<Operation> for ErrorForm {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::Messages | Operation::CountTokens => Self::Anthropic,
+            Operation::Chat | Operation::TextCompletion | Operation::Embeddings | Operation::Responses => Self::OpenAi,
+        }
+    }
+}
+
+/// An error that any client can be told. At home in OpenAI's form: `{"error":{"message","type","param","code"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAiError {
     kind: ErrorKind,
@@ -121,6 +157,32 @@ struct Body<'a> {
     r#type: &'static str,
     param: Option<&'a str>,
     code: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicEnvelope<'a> {
+    r#type: &'static str,
+    error: AnthropicBody<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicBody<'a> {
+    r#type: &'static str,
+    message: &'a str,
+}
+
+/// The event of a stream of the Responses API. The documented fields stand beside `type`; the object `error` is there
+/// too, as the API sends it and as its clients raise it.
+#[derive(Serialize)]
+struct ResponsesEvent<'a> {
+    r#type: &'static str,
+    code: Option<&'static str>,
+    message: &'a str,
+    param: Option<&'a str>,
+    sequence_number: u64,
+    error: Body<'a>,
 }
 
 impl OpenAiError {
@@ -163,24 +225,65 @@ impl OpenAiError {
         &self.message
     }
 
-    /// The JSON body, `application/json`.
+    /// The JSON body in OpenAI's form, `application/json`.
     pub fn to_body(&self) -> Bytes {
-        let envelope = Envelope {
-            error: Body {
-                message: &self.message,
-                r#type: self.kind.error_type(),
-                param: self.param.as_deref(),
-                code: self.code,
-            },
-        };
-        // Strings and nulls always serialise; the fallback keeps the promise not to panic without a hidden assumption.
-        serde_json::to_vec(&envelope).map_or_else(|_| Bytes::from_static(br#"{"error":{}}"#), Bytes::from)
+        json(&Envelope { error: self.body() })
     }
 
-    /// The error as a stream event, `data: {"error":{…}}`, for a stream that has begun.
+    /// The JSON body in a client's form. Anthropic's clients look for the request's id in it.
+    pub fn to_body_in(&self, form: ErrorForm, request_id: Option<&str>) -> Bytes {
+        match form {
+            ErrorForm::OpenAi => self.to_body(),
+            ErrorForm::Anthropic => json(&AnthropicEnvelope {
+                r#type: "error",
+                error: AnthropicBody {
+                    r#type: self.kind.anthropic_type(),
+                    message: &self.message,
+                },
+                request_id,
+            }),
+        }
+    }
+
+    /// The error as a stream event in OpenAI's oldest form, `data: {"error":{…}}`, for a stream that has begun.
     pub fn to_sse_event(&self) -> Bytes {
         sse::encode(None, &self.to_body())
     }
+
+    /// The error as a stream event for a client of that operation, after so many events.
+    pub fn to_event_of(&self, operation: Operation, events_before: u64) -> Bytes {
+        match operation {
+            Operation::Chat | Operation::TextCompletion | Operation::Embeddings => self.to_sse_event(),
+            Operation::Messages | Operation::CountTokens => {
+                sse::encode(Some("error"), &self.to_body_in(ErrorForm::Anthropic, None))
+            }
+            Operation::Responses => {
+                let event = ResponsesEvent {
+                    r#type: "error",
+                    code: self.code,
+                    message: &self.message,
+                    param: self.param.as_deref(),
+                    sequence_number: events_before,
+                    error: self.body(),
+                };
+                sse::encode(Some("error"), &json(&event))
+            }
+        }
+    }
+
+    fn body(&self) -> Body<'_> {
+        Body {
+            message: &self.message,
+            r#type: self.kind.error_type(),
+            param: self.param.as_deref(),
+            code: self.code,
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    // Strings, numbers and nulls always serialise; the fallback keeps the promise not to panic without a hidden assumption.
+    serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(br#"{"error":{}}"#), Bytes::from)
 }
 
 impl std::fmt::Display for OpenAiError {

@@ -6,7 +6,7 @@
 //!   all else reaches the provider as the client wrote it.
 //! - [`sse`] cuts a byte stream into events that keep their exact bytes, and writes events.
 //! - [`response`] reads usage and the facts of a stream chunk beside the bytes that pass by.
-//! - [`error`] writes OpenAI error objects, as a body or as a stream event.
+//! - [`error`] writes error objects in a client's form, as a body or as a stream event.
 //! - [`tokens`] estimates how many tokens a text has.
 //!
 //! Where they do not, a request is read into a [`conversation`] and written from it, and so is its answer:
@@ -28,6 +28,6 @@ pub mod sse;
 pub mod tokens;
 pub mod translate;
 
-pub use error::{ErrorKind, OpenAiError};
+pub use error::{ErrorForm, ErrorKind, OpenAiError};
 pub use request::{Edits, Operation, Peek, RequestError};
 pub use response::{Chunk, Payload, Usage};

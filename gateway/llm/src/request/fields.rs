@@ -20,6 +20,7 @@ pub(super) struct TopLevel<'a> {
     pub(super) stream_options: Option<&'a RawValue>,
     pub(super) max_tokens: Option<&'a RawValue>,
     pub(super) max_completion_tokens: Option<&'a RawValue>,
+    pub(super) max_output_tokens: Option<&'a RawValue>,
     pub(super) n: Option<&'a RawValue>,
     duplicate: Option<&'static str>,
 }
@@ -35,6 +36,7 @@ enum TopKey {
     StreamOptions,
     MaxTokens,
     MaxCompletionTokens,
+    MaxOutputTokens,
     N,
     #[serde(other)]
     Other,
@@ -68,6 +70,7 @@ impl<'a> TopLevel<'a> {
             TopKey::StreamOptions => (&mut self.stream_options, "stream_options"),
             TopKey::MaxTokens => (&mut self.max_tokens, "max_tokens"),
             TopKey::MaxCompletionTokens => (&mut self.max_completion_tokens, "max_completion_tokens"),
+            TopKey::MaxOutputTokens => (&mut self.max_output_tokens, "max_output_tokens"),
             TopKey::N => (&mut self.n, "n"),
             TopKey::Other => return None,
         })

@@ -1,4 +1,4 @@
-//! Partial parse of OpenAI requests, and rewriting that leaves all other bytes alone.
+//! Partial parse of requests, and rewriting that leaves all other bytes alone.
 
 mod fields;
 mod rewrite;
@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::dialect::Client;
 use crate::error::{ErrorKind, OpenAiError};
 use fields::{Options, TopLevel};
 
@@ -19,25 +20,64 @@ pub enum Operation {
     TextCompletion,
     /// `POST /v1/embeddings`.
     Embeddings,
+    /// `POST /v1/responses`.
+    Responses,
+    /// `POST /v1/messages`.
+    Messages,
+    /// `POST /v1/messages/count_tokens`.
+    CountTokens,
 }
 
 impl Operation {
+    /// All of them, each at the place of its discriminant.
+    pub const ALL: [Self; 6] = [
+        Self::Chat,
+        Self::TextCompletion,
+        Self::Embeddings,
+        Self::Responses,
+        Self::Messages,
+        Self::CountTokens,
+    ];
+
     /// The path below the API's base, with a leading slash: `/chat/completions`.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
             Self::TextCompletion => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Responses => "/responses",
+            Self::Messages => "/messages",
+            Self::CountTokens => "/messages/count_tokens",
         }
     }
 
-    /// The value of OpenTelemetry's `gen_ai.operation.name`.
+    /// The value of OpenTelemetry's `gen_ai.operation.name`. The convention has names for chats, text completions and
+    /// embeddings; what it does not tell apart has a name of its own.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::TextCompletion => "text_completion",
             Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
         }
+    }
+
+    /// The dialect of a request for an answer of a model; `None` for requests of another kind.
+    pub const fn client(self) -> Option<Client> {
+        match self {
+            Self::Chat => Some(Client::ChatCompletions),
+            Self::TextCompletion => Some(Client::Completions),
+            Self::Responses => Some(Client::Responses),
+            Self::Messages => Some(Client::Messages),
+            Self::Embeddings | Self::CountTokens => None,
+        }
+    }
+
+    /// Whether a stream of this operation says its usage only if the request asks for it by `stream_options`.
+    pub const fn asks_for_usage(self) -> bool {
+        matches!(self, Self::Chat | Self::TextCompletion)
     }
 }
 
@@ -161,7 +201,7 @@ impl Peek {
             None => return Err(wrong("model", "a string")),
         };
         match operation {
-            Operation::Chat => match top.messages.map(|raw| raw.get().as_bytes()) {
+            Operation::Chat | Operation::Messages | Operation::CountTokens => match top.messages.map(|raw| raw.get().as_bytes()) {
                 None | Some(b"null") => return Err(RequestError::Missing { field: "messages" }),
                 Some([b'[', ..]) => {}
                 Some(_) => return Err(wrong("messages", "an array of objects")),
@@ -171,12 +211,13 @@ impl Peek {
                 Some([b'[' | b'"', ..]) => {}
                 Some(_) => return Err(wrong("input", "a string or an array")),
             },
-            // The API has a default for `prompt`, and some servers take other fields instead.
-            Operation::TextCompletion => {}
+            // The APIs have defaults or other fields in the place of `prompt` and `input`.
+            Operation::TextCompletion | Operation::Responses => {}
         }
         let stream = fields::boolean(top.stream, "stream")?.unwrap_or(false);
         let max_tokens = fields::count(top.max_tokens, "max_tokens")?;
         let max_completion_tokens = fields::count(top.max_completion_tokens, "max_completion_tokens")?;
+        let max_output_tokens = fields::count(top.max_output_tokens, "max_output_tokens")?;
         let n = fields::count(top.n, "n")?;
         let (include_usage, options_at) = match top.stream_options {
             None => (None, OptionsAt::Absent),
@@ -203,8 +244,11 @@ impl Peek {
             model,
             stream,
             include_usage,
-            // OpenAI documents the longer name as the one that replaces the other.
-            max_tokens: max_completion_tokens.or(max_tokens),
+            max_tokens: match operation {
+                Operation::Responses => max_output_tokens,
+                // OpenAI documents the longer name as the one that replaces the other.
+                _ => max_completion_tokens.or(max_tokens),
+            },
             n,
             model_at,
             inside,
@@ -228,7 +272,8 @@ impl Peek {
         self.include_usage
     }
 
-    /// Most tokens the client wants generated per choice: `max_completion_tokens`, else `max_tokens`.
+    /// Most tokens the client wants generated per choice: `max_completion_tokens`, else `max_tokens`; of a request for
+    /// a response `max_output_tokens`.
     pub const fn max_tokens(&self) -> Option<u64> {
         self.max_tokens
     }

@@ -26,6 +26,35 @@ fn the_fields_of_a_chat_request_are_read() {
 }
 
 #[test]
+fn a_response_and_a_message_have_limits_of_their_own_name() {
+    let peek = |operation, body: &'static str| Peek::parse(operation, Bytes::from_static(body.as_bytes()));
+    let response = peek(
+        Operation::Responses,
+        r#"{"model":"m","input":"hi","max_output_tokens":9,"max_tokens":3,"stream":true}"#,
+    )
+    .unwrap();
+    assert_eq!((response.max_tokens(), response.stream()), (Some(9), true));
+    let message = peek(
+        Operation::Messages,
+        r#"{"model":"m","max_tokens":4,"max_output_tokens":9,"messages":[]}"#,
+    )
+    .unwrap();
+    assert_eq!(message.max_tokens(), Some(4));
+    for operation in [Operation::Messages, Operation::CountTokens] {
+        let missing = RequestError::Missing { field: "messages" };
+        assert_eq!(peek(operation, r#"{"model":"m"}"#).unwrap_err(), missing);
+    }
+    assert!(peek(Operation::Responses, r#"{"model":"m"}"#).is_ok(), "a stored prompt may stand for the input");
+}
+
+#[test]
+fn operations_stand_at_the_places_of_their_discriminants() {
+    for (place, operation) in Operation::ALL.into_iter().enumerate() {
+        assert_eq!(operation as usize, place);
+    }
+}
+
+#[test]
 fn null_counts_as_absent() {
     let peek =
         chat(r#"{"model":"m","messages":[],"stream":null,"stream_options":null,"max_tokens":null,"n":null}"#).unwrap();
