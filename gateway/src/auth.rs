@@ -1,14 +1,16 @@
-//! Who asks: an API key in `authorization: Bearer`.
+//! Who asks: an API key in `authorization: Bearer`, or in `x-api-key` as Anthropic's clients send it.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::plan::{Caller, KeyTable};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Why nobody is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
     /// No key was sent.
-    #[error("you did not provide an API key; send it as \"authorization: Bearer KEY\"")]
+    #[error("you did not provide an API key; send it as \"authorization: Bearer KEY\" or \"x-api-key: KEY\"")]
     NoKey,
     /// Nobody has this key, or it is over. Which of both is not told.
     #[error("the API key is not known or no longer valid")]
@@ -17,7 +19,9 @@ pub enum Unauthenticated {
 
 /// Finds the caller of a request.
 pub fn authenticate<'a>(keys: &'a KeyTable, headers: &HeaderMap, now_unix: i64) -> Result<&'a Caller, Unauthenticated> {
-    let key = bearer(headers).ok_or(Unauthenticated::NoKey)?;
+    let key = bearer(headers)
+        .or_else(|| api_key(headers))
+        .ok_or(Unauthenticated::NoKey)?;
     keys.find(key, now_unix).ok_or(Unauthenticated::UnknownKey)
 }
 
@@ -28,6 +32,11 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(SCHEME.len())?;
     let token = token.trim_ascii();
     (scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty()).then_some(token)
+}
+
+fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let key = headers.get(X_API_KEY)?.as_bytes().trim_ascii();
+    (!key.is_empty()).then_some(key)
 }
 
 #[cfg(test)]
@@ -51,5 +60,13 @@ mod tests {
             assert_eq!(bearer(&headers), expected, "{value:?}");
         }
         assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn anthropics_header_holds_the_key_alone() {
+        let with = |value| HeaderMap::from_iter([(X_API_KEY, HeaderValue::from_static(value))]);
+        assert_eq!(api_key(&with(" k ")), Some(&b"k"[..]));
+        assert_eq!(api_key(&with("")), None);
+        assert_eq!(api_key(&HeaderMap::new()), None);
     }
 }

@@ -36,6 +36,7 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
                     url: "http://127.0.0.1:1/v1".into(),
                 },
                 credential: None,
+                azure_api_version: None,
                 models: vec![],
                 limits: ProviderLimits::default(),
                 timeouts: Timeouts {
@@ -66,6 +67,7 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
                     on: vec![],
                 },
                 priority: 0,
+                drop_unsupported: false,
             },
         )]),
         tenants: BTreeMap::from([(

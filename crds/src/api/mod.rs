@@ -21,8 +21,8 @@ pub use gateway::{
 };
 pub use health::{ActiveProbe, Outlier, ProviderHealth};
 pub use provider::{
-    BackendRef, Credentials, ModelProvider, ModelProviderSpec, ModelProviderStatus, OPENAI_ENDPOINT, ProviderLimits,
-    ProviderModel, ProviderTimeouts, ProviderType,
+    ANTHROPIC_ENDPOINT, Azure, BackendRef, CredentialScheme, Credentials, ModelProvider, ModelProviderSpec,
+    ModelProviderStatus, OPENAI_ENDPOINT, ProviderLimits, ProviderModel, ProviderTimeouts, ProviderType,
 };
 pub use refs::{NameRef, SecretKeyRef, SecretNameRef};
 pub use route::{

@@ -10,8 +10,10 @@ use crate::{Duration, rules};
 
 /// Where OpenAI itself answers: the endpoint of a provider of type `OpenAI` that names none.
 pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
+/// Where Anthropic itself answers: the endpoint of a provider of type `Anthropic` that names none.
+pub const ANTHROPIC_ENDPOINT: &str = "https://api.anthropic.com/v1";
 
-/// A server that answers model requests: OpenAI, or anything that speaks its wire.
+/// A server that answers model requests: a provider's own API, or anything that speaks the wire of one.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "tokenweir.dev",
@@ -22,7 +24,7 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
     shortname = "mp",
     category = "tokenweir",
     namespaced,
-    doc = "A server that answers model requests: OpenAI, or anything that speaks its wire.",
+    doc = "A server that answers model requests: a provider's own API, or anything that speaks the wire of one.",
     status = "ModelProviderStatus",
     derive = "PartialEq",
     validation = rules::name_within(63),
@@ -45,13 +47,29 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
         &["self.endpoint", "self.backendRef.name"],
     ),
     validation = rules::rule(
-        "self.type == 'OpenAI' || has(self.endpoint) || has(self.backendRef)",
+        "self.type in ['OpenAI', 'Anthropic'] || has(self.endpoint) || has(self.backendRef)",
         "a provider of type %s needs endpoint (a URL) or backendRef (a Service); neither is given",
         &["self.type"],
     ),
     validation = rules::rule(
-        "self.type != 'OpenAI' || has(self.endpoint) || has(self.backendRef) || has(self.credentials)",
-        "a provider of type %s without endpoint is api.openai.com, which needs an API key; give credentials.secretRef",
+        "!(self.type in ['OpenAI', 'Anthropic']) || has(self.endpoint) || has(self.backendRef) || has(self.credentials)",
+        "a provider of type %s without endpoint is the public API of that name, which needs an API key; give credentials.secretRef",
+        &["self.type"],
+    ),
+    validation = rules::rule(
+        "self.type != 'AzureOpenAI' || !has(self.backendRef)",
+        "a provider of type AzureOpenAI is reached at an endpoint, not at a Service (%s)",
+        &["self.backendRef.name"],
+    ),
+    validation = rules::rule(
+        "self.type == 'AzureOpenAI' || !has(self.azure)",
+        "azure is for providers of type AzureOpenAI; this one has type %s",
+        &["self.type"],
+    ),
+    validation = rules::rule(
+        "!(self.type in ['OpenAI', 'OpenAICompatible']) || !has(self.credentials) || !has(self.credentials.scheme) || \
+         self.credentials.scheme != 'ApiKey'",
+        "a provider of type %s takes its key as Bearer; leave out credentials.scheme",
         &["self.type"],
     ),
     validation = rules::rule(
@@ -62,12 +80,14 @@ pub const OPENAI_ENDPOINT: &str = "https://api.openai.com/v1";
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderSpec {
-    /// The wire that the provider speaks. `OpenAICompatible`: vLLM, Ollama, llama.cpp, TGI and others.
+    /// The wire that the provider speaks. `OpenAICompatible`: vLLM, Ollama, llama.cpp, TGI and others. Requests in
+    /// another dialect than the provider's are translated.
     #[serde(rename = "type")]
     pub provider_type: ProviderType,
 
-    /// Base URL, with the path that stands before `/chat/completions`. For type `OpenAI` without `endpoint` and
-    /// `backendRef`: `https://api.openai.com/v1`.
+    /// Base URL, with the path that stands before `/chat/completions` or `/messages`. Without `endpoint` and `backendRef`
+    /// type `OpenAI` is `https://api.openai.com/v1`, and type `Anthropic` is `https://api.anthropic.com/v1`. For type
+    /// `AzureOpenAI` the resource, such as `https://NAME.openai.azure.com`; the API's path is added if the URL has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = rules::http_url())]
@@ -84,6 +104,10 @@ pub struct ModelProviderSpec {
     /// How the gateway proves itself to the provider. Absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+
+    /// What only Azure OpenAI has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<Azure>,
 
     /// Models that the provider has. Empty: any name is passed on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -118,6 +142,10 @@ pub enum ProviderType {
     OpenAI,
     /// Anything that speaks OpenAI's wire.
     OpenAICompatible,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// OpenAI's models at Azure. The names of models are those of deployments.
+    AzureOpenAI,
 }
 
 /// A Service whose pods answer.
@@ -136,7 +164,7 @@ pub struct BackendRef {
     #[serde(default)]
     pub scheme: Scheme,
 
-    /// Path before `/chat/completions`. May be empty.
+    /// Path before `/chat/completions` or `/messages`. May be empty.
     #[serde(default = "default_path")]
     #[schemars(length(max = 128))]
     #[x_kube(validation = rules::rule(
@@ -155,8 +183,37 @@ fn default_path() -> String {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// The Secret field with the API key, sent as `authorization: Bearer KEY`. A change reaches the pods without a restart.
+    /// The Secret field with the API key. A change reaches the pods without a restart.
     pub secret_ref: SecretKeyRef,
+
+    /// How the key is sent. Absent: as the type's own clients do, which is `Bearer` for `OpenAI` and `OpenAICompatible`,
+    /// and `ApiKey` for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<CredentialScheme>,
+}
+
+/// How a key is sent.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialScheme {
+    /// `authorization: Bearer KEY`; for Azure OpenAI and Anthropic this is a token of OAuth.
+    Bearer,
+    /// The provider's own header: `x-api-key` of Anthropic, `api-key` of Azure OpenAI.
+    ApiKey,
+}
+
+/// What only Azure OpenAI has.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Azure {
+    /// Version of the API whose paths name deployments, such as `2024-10-21`. Absent: the v1 API, which needs no version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = rules::rule(
+        r"self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$')",
+        "'%s' is not a version of the API; write a date such as 2024-10-21, or 2025-04-01-preview",
+        &["self"],
+    ))]
+    pub api_version: Option<String>,
 }
 
 /// A model of a provider.

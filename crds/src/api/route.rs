@@ -72,6 +72,11 @@ pub struct ModelRouteSpec {
     /// Place in the queue of requests whose tenant has no priority of its own.
     #[serde(default)]
     pub priority: Priority,
+
+    /// What to do with a field of a request that the provider's dialect cannot express: `false` refuses the request and
+    /// names the field, `true` leaves the field out.
+    #[serde(default)]
+    pub drop_unsupported: bool,
 }
 
 /// A provider that answers, with its share.

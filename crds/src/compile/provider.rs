@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokenweir_config::{
-    ActiveProbe, Credential, Health, Model, Outlier, Provider, ProviderKind, ProviderLimits, ServiceRef, Timeouts,
-    Upstream,
+    ActiveProbe, Credential, HeaderCredential, Health, Model, Outlier, Provider, ProviderKind, ProviderLimits,
+    ServiceRef, Timeouts, Upstream,
 };
 
 use super::egress::Egress;
 use super::{Inputs, Problem, edge};
-use crate::api::{self, ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType};
+use crate::api::{
+    self, ANTHROPIC_ENDPOINT, CredentialScheme, ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType,
+};
 use crate::conditions::Reason;
 
 pub(super) struct Providers<'a> {
@@ -45,7 +47,7 @@ fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProvid
                 let message = format!("Secret {}, key {}: {error}", reference.name, reference.key);
                 Problem::unresolved(error.reason(), "spec.credentials.secretRef", message)
             })?;
-            Some(Credential::Bearer(secret.to_owned()))
+            Some(credential(spec.provider_type, credentials.scheme, secret))
         }
     };
     let upstream = upstream(inputs, spec)?;
@@ -57,9 +59,12 @@ fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProvid
         kind: match spec.provider_type {
             ProviderType::OpenAI => ProviderKind::OpenAI,
             ProviderType::OpenAICompatible => ProviderKind::OpenAICompatible,
+            ProviderType::Anthropic => ProviderKind::Anthropic,
+            ProviderType::AzureOpenAI => ProviderKind::AzureOpenAI,
         },
         upstream,
         credential,
+        azure_api_version: spec.azure.as_ref().and_then(|azure| azure.api_version.clone()),
         models: models(spec),
         limits: ProviderLimits {
             max_in_flight: spec.limits.max_in_flight,
@@ -91,10 +96,38 @@ fn health(spec: &api::ProviderHealth) -> Health {
     }
 }
 
+/// How a key is sent: as the object says, else as the provider's own clients do.
+fn credential(provider: ProviderType, scheme: Option<CredentialScheme>, secret: &str) -> Credential {
+    let own_header = match provider {
+        ProviderType::OpenAI | ProviderType::OpenAICompatible => None,
+        ProviderType::Anthropic => Some("x-api-key"),
+        ProviderType::AzureOpenAI => Some("api-key"),
+    };
+    match own_header {
+        Some(name) if scheme != Some(CredentialScheme::Bearer) => Credential::Header(HeaderCredential {
+            name: name.to_owned(),
+            value: secret.to_owned(),
+        }),
+        _ => Credential::Bearer(secret.to_owned()),
+    }
+}
+
+/// The base URL of an endpoint. Azure's resources are known by their host alone, below which the API has a path of its
+/// own; an endpoint with a path is taken at its word.
+fn base_url(spec: &ModelProviderSpec, url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    let has_path = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if spec.provider_type != ProviderType::AzureOpenAI || has_path {
+        return url.to_owned();
+    }
+    let version = spec.azure.as_ref().and_then(|azure| azure.api_version.as_ref());
+    format!("{url}/openai{}", if version.is_some() { "" } else { "/v1" })
+}
+
 fn upstream(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Upstream, Problem> {
     match (&spec.endpoint, &spec.backend_ref) {
         (Some(url), None) => Ok(Upstream::Endpoint {
-            url: url.trim_end_matches('/').to_owned(),
+            url: base_url(spec, url),
         }),
         (None, Some(service)) => Ok(Upstream::Service(ServiceRef {
             namespace: inputs.namespace().to_owned(),
@@ -104,6 +137,9 @@ fn upstream(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Upstream, P
         })),
         (None, None) if spec.provider_type == ProviderType::OpenAI => Ok(Upstream::Endpoint {
             url: OPENAI_ENDPOINT.to_owned(),
+        }),
+        (None, None) if spec.provider_type == ProviderType::Anthropic => Ok(Upstream::Endpoint {
+            url: ANTHROPIC_ENDPOINT.to_owned(),
         }),
         // The schema refuses the rest; an object from before a change of the schema may still be so.
         (None, None) => Err(Problem::invalid(

@@ -131,6 +131,7 @@ fn route(spec: &ModelRouteSpec, providers: &Providers<'_>, problems: &mut Vec<Pr
             on,
         },
         priority: spec.priority.rank(),
+        drop_unsupported: spec.drop_unsupported,
     })
 }
 

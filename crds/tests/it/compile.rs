@@ -132,7 +132,10 @@ fn a_mistake_costs_only_what_it_touches() {
 fn two_gateways_of_a_namespace_share_tenants_and_nothing_else() {
     let world = World::golden("everything.yaml");
     let (edge, inner) = (world.compile("edge"), world.compile("inner"));
-    assert_eq!(edge.snapshot.routes.keys().collect::<Vec<_>>(), ["any", "large"]);
+    assert_eq!(
+        edge.snapshot.routes.keys().collect::<Vec<_>>(),
+        ["any", "claude", "large"]
+    );
     assert_eq!(
         inner.snapshot.routes.keys().collect::<Vec<_>>(),
         ["elsewhere"],
@@ -165,7 +168,7 @@ fn secrets_to_watch_are_those_that_are_named_or_minted() {
 #[test]
 fn a_route_without_any_gateway_is_judged_alone() {
     let world = World::golden("everything.yaml");
-    let problems = check_gateway_refs(&world.routes[1], &BTreeSet::new());
+    let problems = check_gateway_refs(&world.routes[0], &BTreeSet::new());
     assert_eq!(problems.len(), 1);
     assert_eq!(
         problems[0].to_string(),

@@ -214,6 +214,10 @@ pub struct Provider {
     /// How the gateway proves itself to the provider; absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
+    /// Of Azure OpenAI: the version of the API whose paths name deployments, such as `2024-10-21`; absent: the v1 API,
+    /// whose paths are those of OpenAI. Other kinds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure_api_version: Option<String>,
     /// Models by the provider's own names. Empty: any model name is passed on.
     #[serde(default)]
     pub models: Vec<Model>,
@@ -240,13 +244,17 @@ pub enum ProviderKind {
     OpenAI,
     /// Anything that speaks OpenAI's wire: vLLM, Ollama, llama.cpp, TGI.
     OpenAICompatible,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// OpenAI's models at Azure.
+    AzureOpenAI,
 }
 
 /// Where a provider is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Upstream {
-    /// One base URL, with the path prefix that stands before `/chat/completions`.
+    /// One base URL, with the path prefix that stands before `/chat/completions` or `/messages`.
     Endpoint {
         /// For example `https://api.openai.com/v1`. No slash at its end.
         url: String,
@@ -355,6 +363,9 @@ pub struct Route {
     /// Priority in the queue for tenants without one: higher leaves first. 0 is normal.
     #[serde(default)]
     pub priority: i32,
+    /// Leave out what a target's dialect cannot express, instead of refusing the request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drop_unsupported: bool,
 }
 
 /// A target of a route.

@@ -105,7 +105,11 @@ impl ErrorKind {
     /// `error.type` in Anthropic's form.
     pub const fn anthropic_type(self) -> &'static str {
         match self {
-            Self::InvalidRequest | Self::MethodNotAllowed | Self::RequestTimeout => "invalid_request_error",
+            Self::InvalidRequest
+            | Self::MethodNotAllowed
+            | Self::RequestTimeout
+            | Self::UnknownEncoding
+            | Self::HeadersTooLarge => "invalid_request_error",
             Self::Unauthenticated => "authentication_error",
             Self::Forbidden => "permission_error",
             Self::NotFound | Self::ModelNotFound => "not_found_error",

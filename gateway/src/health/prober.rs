@@ -146,7 +146,7 @@ impl Shared {
                 Ok(lease) => lease,
                 Err(error) => return Some(error.to_string()),
             };
-            let request = probe.request(lease.is_http2(), provider.credential.as_ref());
+            let request = probe.request(lease.is_http2(), |headers| provider.introduce(headers));
             match lease.send(request).await {
                 Ok(response) if response.status().is_success() || response.status().is_redirection() => None,
                 Ok(response) => Some(format!("GET {} answers {}", probe.path, response.status().as_u16())),

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use tokenweir_llm::response::usage_of_body;
+use tokenweir_llm::response::usage_of_answer;
 use tokenweir_llm::{OpenAiError, Operation, Peek};
 use tokio::time::Instant;
 
 use super::body::{self, BodyError};
-use super::{errors, headers};
+use super::errors::Teller;
+use super::headers;
 use crate::admission::{Admission, BackendSet, Claim, Joined, Permit, Rejected};
 use crate::meter::{Refusal, RequestLabels, RequestMeter};
 use crate::plan::{Caller, Plan, Route};
@@ -30,7 +30,7 @@ pub(super) struct Head<'a> {
     pub(super) plan: &'a Plan,
     pub(super) caller: &'a Caller,
     pub(super) operation: Operation,
-    pub(super) request_id: &'a HeaderValue,
+    pub(super) teller: Teller<'a>,
     /// The meter's time at which the head came.
     pub(super) received: Duration,
 }
@@ -51,28 +51,28 @@ impl Head<'_> {
                     BodyError::Timeout { .. } => Refusal::BodyTimeout,
                     BodyError::BrokenOff => Refusal::BadRequest,
                 });
-                return errors::body(why);
+                return self.teller.body(why);
             }
         };
         let peek = match Peek::parse(self.operation, bytes) {
             Ok(peek) => peek,
             Err(why) => {
                 self.refused(Refusal::BadRequest);
-                return errors::answer(&OpenAiError::from(&why));
+                return self.teller.answer(&OpenAiError::from(&why));
             }
         };
         if !self.caller.tenant.may_use(peek.model()) {
             self.refused(Refusal::Forbidden);
-            return errors::model_not_found(peek.model());
+            return self.teller.model_not_found(peek.model());
         }
         let Some(route) = self.plan.route(peek.model()) else {
             self.refused(Refusal::ModelNotFound);
-            return errors::model_not_found(peek.model());
+            return self.teller.model_not_found(peek.model());
         };
         let usable = route.usable(peek.model());
         if usable == 0 {
             self.refused(Refusal::ModelNotFound);
-            return errors::model_not_found(peek.model());
+            return self.teller.model_not_found(peek.model());
         }
         self.routed(parts, peek, route, usable).await
     }
@@ -86,7 +86,7 @@ impl Head<'_> {
             stream: peek.stream(),
         };
         let meter = self.worker.meter.start(labels, self.received);
-        meter.trace(&parts.headers, self.request_id.to_str().unwrap_or_default());
+        meter.trace(&parts.headers, self.teller.request_id.to_str().unwrap_or_default());
         let log = self.plan.access_log.then(|| self.access_log(&peek, route));
         let claim = Claim {
             tenant_id: tenant.id,
@@ -98,7 +98,7 @@ impl Head<'_> {
         let mut exchange = Exchange::new(meter, log);
         let Some(meter) = exchange.meter() else {
             // An exchange has a meter until it ends.
-            return errors::draining();
+            return self.teller.draining();
         };
         let mut permit = match admit(&self.plan.admission, claim, meter).await {
             Ok(permit) => permit,
@@ -108,14 +108,14 @@ impl Head<'_> {
                     Rejected::WaitOver { .. } => "queue_timeout",
                 };
                 exchange.end(429, Some(error));
-                return errors::rejected(why);
+                return self.teller.rejected(why);
             }
         };
         let outgoing = Outgoing {
             operation: self.operation,
             query: parts.uri.query().map(Into::into),
             headers: parts.headers,
-            request_id: self.request_id.clone(),
+            request_id: self.teller.request_id.clone(),
             traceparent: meter.traceparent(),
             peek,
         };
@@ -135,7 +135,7 @@ impl Head<'_> {
             Ok(answer) => self.succeeded(outgoing, answer, exchange),
             Err(failure) => {
                 let kind = failure.kind;
-                let response = errors::failed(failure);
+                let response = self.teller.failed(failure);
                 exchange.end(response.status().as_u16(), Some(kind.as_str()));
                 response
             }
@@ -159,7 +159,9 @@ impl Head<'_> {
         let body: GatewayBody = match body {
             AnswerBody::Whole(bytes) => {
                 exchange.first_byte();
-                count_usage(&bytes, &mut exchange);
+                if let Some(usage) = usage_of_answer(self.operation, &bytes) {
+                    exchange.usage(usage);
+                }
                 exchange.end(OK, None);
                 GatewayBody::whole(bytes)
             }
@@ -168,9 +170,9 @@ impl Head<'_> {
                 self.active
                     .answer(rest.deadline.saturating_duration_since(Instant::now()));
                 if events {
-                    EventRelay::new(first, rest, exchange, outgoing.adds_usage()).into()
+                    EventRelay::new(self.operation, first, rest, exchange, outgoing.adds_usage()).into()
                 } else {
-                    PlainRelay::new(OK, first, rest, exchange).into()
+                    PlainRelay::new(self.operation, first, rest, exchange).into()
                 }
             }
         };
@@ -183,7 +185,7 @@ impl Head<'_> {
 
     fn access_log(&self, peek: &Peek, route: &Route) -> Box<AccessLog> {
         Box::new(AccessLog {
-            request_id: self.request_id.clone(),
+            request_id: self.teller.request_id.clone(),
             tenant: Arc::clone(&self.caller.tenant.name),
             key: Arc::clone(&self.caller.key),
             route: Arc::clone(&route.name),
@@ -194,12 +196,6 @@ impl Head<'_> {
             tries: 0,
             usage: tokenweir_llm::Usage::default(),
         })
-    }
-}
-
-fn count_usage(body: &Bytes, exchange: &mut Exchange) {
-    if let Some(usage) = usage_of_body(body) {
-        exchange.usage(usage);
     }
 }
 

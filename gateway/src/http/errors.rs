@@ -1,10 +1,10 @@
-//! Errors in OpenAI's form.
+//! Errors in the form that the client knows.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokenweir_llm::{ErrorKind, OpenAiError};
+use tokenweir_llm::{ErrorForm, ErrorKind, OpenAiError};
 
 use super::body::BodyError;
 use super::{MAX_HEAD_BYTES, headers};
@@ -21,20 +21,13 @@ const RETRY_WITHOUT_ENDPOINT: u64 = 1;
 /// Characters of a client's text that an error repeats.
 const SHOWN_CHARS: usize = 100;
 
-/// An answer with an error object as its body.
-pub fn answer(error: &OpenAiError) -> Response<GatewayBody> {
-    let mut response = json(error.to_body());
-    *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-}
-
-/// An answer with `retry-after`.
-pub fn answer_later(error: &OpenAiError, seconds: u64) -> Response<GatewayBody> {
-    let mut response = answer(error);
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+/// How one client is told of errors.
+#[derive(Debug, Clone, Copy)]
+pub struct Teller<'a> {
+    /// The form of the body.
+    pub form: ErrorForm,
+    /// The request's id.
+    pub request_id: &'a HeaderValue,
 }
 
 /// An answer with a JSON body.
@@ -46,102 +39,127 @@ pub fn json(body: Bytes) -> Response<GatewayBody> {
     response
 }
 
-/// The headers are too large.
-pub fn headers_too_large() -> Response<GatewayBody> {
-    let message = format!("the headers are larger than {MAX_HEAD_BYTES} bytes");
-    answer(&OpenAiError::new(ErrorKind::HeadersTooLarge, message))
-}
-
-/// No path of ours.
-pub fn not_found(path: &str) -> Response<GatewayBody> {
-    let message = format!("unknown request URL: {}", shown(path));
-    answer(&OpenAiError::new(ErrorKind::NotFound, message))
-}
-
-/// A path of ours with another method.
-pub fn method_not_allowed(allowed: &'static str) -> Response<GatewayBody> {
-    let message = format!("this URL takes {allowed} requests only");
-    let mut response = answer(&OpenAiError::new(ErrorKind::MethodNotAllowed, message));
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-/// No key, or not one that is known.
-pub fn unauthenticated(why: Unauthenticated) -> Response<GatewayBody> {
-    let mut response = answer(&OpenAiError::new(ErrorKind::Unauthenticated, why.to_string()));
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
-}
-
-/// No such model, or not for this tenant. Which of both is not told, so that nobody can find out what others use.
-pub fn model_not_found(model: &str) -> Response<GatewayBody> {
-    let message = format!(
-        "the model '{}' does not exist or you do not have access to it",
-        shown(model)
-    );
-    answer(&OpenAiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
-}
-
-/// The body could not be read.
-pub fn body(why: BodyError) -> Response<GatewayBody> {
-    let kind = match why {
-        BodyError::TooLarge { .. } => ErrorKind::TooLarge,
-        BodyError::Timeout { .. } => ErrorKind::RequestTimeout,
-        BodyError::BrokenOff => ErrorKind::InvalidRequest,
-    };
-    answer(&OpenAiError::new(kind, why.to_string()))
-}
-
-/// The queue is full, or the wait was too long.
-pub fn rejected(why: Rejected) -> Response<GatewayBody> {
-    let (Rejected::QueueFull { retry_after } | Rejected::WaitOver { retry_after }) = why;
-    let message = format!("{why}; try again in {retry_after} s");
-    answer_later(&OpenAiError::new(ErrorKind::RateLimited, message), retry_after)
-}
-
-/// The gateway is about to end.
-pub fn draining() -> Response<GatewayBody> {
-    let error = OpenAiError::new(ErrorKind::Unavailable, "this gateway is shutting down; try again");
-    answer_later(&error, RETRY_WHILE_DRAINING)
-}
-
-/// The provider failed: its own answer if it gave one, else an error that says what happened.
-pub fn failed(failure: Failure) -> Response<GatewayBody> {
-    if let Some(answer) = failure.answer {
-        return passed_on(answer);
+impl Teller<'_> {
+    fn body_of(self, error: &OpenAiError) -> Bytes {
+        error.to_body_in(self.form, self.request_id.to_str().ok())
     }
-    let error = OpenAiError::new(kind_of(failure.kind), sentence(failure.kind));
-    if matches!(
-        failure.kind,
-        UpstreamErrorKind::NoEndpoint | UpstreamErrorKind::Unhealthy
-    ) {
-        return answer_later(&error, RETRY_WITHOUT_ENDPOINT);
-    }
-    answer(&error)
-}
 
-/// A provider's error with its status, headers and body. A body that is not in OpenAI's form, such as the HTML of a load
-/// balancer, is replaced by one that is.
-fn passed_on(error: ErrorAnswer) -> Response<GatewayBody> {
-    let mut response = if is_error_object(&error.body) {
-        Response::new(GatewayBody::whole(error.body))
-    } else {
-        let message = format!("the provider answered with status {}", error.status.as_u16());
-        json(OpenAiError::new(kind_of_status(error.status), message).to_body())
-    };
-    let own_type = response.headers().get(header::CONTENT_TYPE).cloned();
-    *response.status_mut() = error.status;
-    *response.headers_mut() = error.headers;
-    headers::to_client(response.headers_mut());
-    if let Some(own_type) = own_type {
-        response.headers_mut().insert(header::CONTENT_TYPE, own_type);
-        response.headers_mut().remove(header::CONTENT_ENCODING);
+    /// An answer with an error object as its body.
+    pub fn answer(self, error: &OpenAiError) -> Response<GatewayBody> {
+        let mut response = json(self.body_of(error));
+        *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response
     }
-    response
+
+    /// An answer with `retry-after`.
+    fn answer_later(self, error: &OpenAiError, seconds: u64) -> Response<GatewayBody> {
+        let mut response = self.answer(error);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+    }
+
+    /// The headers are too large.
+    pub fn headers_too_large(self) -> Response<GatewayBody> {
+        let message = format!("the headers are larger than {MAX_HEAD_BYTES} bytes");
+        self.answer(&OpenAiError::new(ErrorKind::HeadersTooLarge, message))
+    }
+
+    /// No path of ours.
+    pub fn not_found(self, path: &str) -> Response<GatewayBody> {
+        let message = format!("unknown request URL: {}", shown(path));
+        self.answer(&OpenAiError::new(ErrorKind::NotFound, message))
+    }
+
+    /// A path of ours with another method.
+    pub fn method_not_allowed(self, allowed: &'static str) -> Response<GatewayBody> {
+        let message = format!("this URL takes {allowed} requests only");
+        let mut response = self.answer(&OpenAiError::new(ErrorKind::MethodNotAllowed, message));
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static(allowed));
+        response
+    }
+
+    /// No key, or not one that is known.
+    pub fn unauthenticated(self, why: Unauthenticated) -> Response<GatewayBody> {
+        let mut response = self.answer(&OpenAiError::new(ErrorKind::Unauthenticated, why.to_string()));
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response
+    }
+
+    /// No such model, or not for this tenant. Which of both is not told, so that nobody can find out what others use.
+    pub fn model_not_found(self, model: &str) -> Response<GatewayBody> {
+        let message = format!(
+            "the model '{}' does not exist or you do not have access to it",
+            shown(model)
+        );
+        self.answer(&OpenAiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
+    }
+
+    /// The body could not be read.
+    pub fn body(self, why: BodyError) -> Response<GatewayBody> {
+        let kind = match why {
+            BodyError::TooLarge { .. } => ErrorKind::TooLarge,
+            BodyError::Timeout { .. } => ErrorKind::RequestTimeout,
+            BodyError::BrokenOff => ErrorKind::InvalidRequest,
+        };
+        self.answer(&OpenAiError::new(kind, why.to_string()))
+    }
+
+    /// The queue is full, or the wait was too long.
+    pub fn rejected(self, why: Rejected) -> Response<GatewayBody> {
+        let (Rejected::QueueFull { retry_after } | Rejected::WaitOver { retry_after }) = why;
+        let message = format!("{why}; try again in {retry_after} s");
+        self.answer_later(&OpenAiError::new(ErrorKind::RateLimited, message), retry_after)
+    }
+
+    /// The gateway is about to end.
+    pub fn draining(self) -> Response<GatewayBody> {
+        let error = OpenAiError::new(ErrorKind::Unavailable, "this gateway is shutting down; try again");
+        self.answer_later(&error, RETRY_WHILE_DRAINING)
+    }
+
+    /// The provider failed: its own answer if it gave one, else an error that says what happened.
+    pub fn failed(self, failure: Failure) -> Response<GatewayBody> {
+        if let Some(answer) = failure.answer {
+            return self.passed_on(answer);
+        }
+        if let Some(refusal) = failure.refusal {
+            return self.answer(&refusal);
+        }
+        let error = OpenAiError::new(kind_of(failure.kind), sentence(failure.kind));
+        if matches!(
+            failure.kind,
+            UpstreamErrorKind::NoEndpoint | UpstreamErrorKind::Unhealthy
+        ) {
+            return self.answer_later(&error, RETRY_WITHOUT_ENDPOINT);
+        }
+        self.answer(&error)
+    }
+
+    /// A provider's error with its status, headers and body. A body that is not in the form of an API, such as the HTML
+    /// of a load balancer, is replaced by one that is.
+    fn passed_on(self, error: ErrorAnswer) -> Response<GatewayBody> {
+        let mut response = if is_error_object(&error.body) {
+            Response::new(GatewayBody::whole(error.body))
+        } else {
+            let message = format!("the provider answered with status {}", error.status.as_u16());
+            json(self.body_of(&OpenAiError::new(kind_of_status(error.status), message)))
+        };
+        let own_type = response.headers().get(header::CONTENT_TYPE).cloned();
+        *response.status_mut() = error.status;
+        *response.headers_mut() = error.headers;
+        headers::to_client(response.headers_mut());
+        if let Some(own_type) = own_type {
+            response.headers_mut().insert(header::CONTENT_TYPE, own_type);
+            response.headers_mut().remove(header::CONTENT_ENCODING);
+        }
+        response
+    }
 }
 
 fn is_error_object(body: &[u8]) -> bool {
@@ -159,6 +177,7 @@ fn kind_of(kind: UpstreamErrorKind) -> ErrorKind {
     match kind {
         Kind::FirstTokenTimeout | Kind::IdleTimeout | Kind::TotalTimeout => ErrorKind::UpstreamTimeout,
         Kind::NoEndpoint | Kind::Unhealthy => ErrorKind::Unavailable,
+        Kind::Unsupported => ErrorKind::InvalidRequest,
         Kind::Connect
         | Kind::Reset
         | Kind::Interrupted
@@ -182,6 +201,7 @@ fn sentence(kind: UpstreamErrorKind) -> &'static str {
         Kind::NoEndpoint => "the provider has no endpoint that is ready",
         Kind::Unhealthy => "the provider is out because its last requests failed",
         Kind::RateLimited | Kind::ClientStatus | Kind::ServerStatus => "the provider answered with an error",
+        Kind::Unsupported => "the provider does not support the request",
     }
 }
 
@@ -221,7 +241,11 @@ mod tests {
             (header::RETRY_AFTER, HeaderValue::from_static("7")),
         ]);
         let status = StatusCode::from_u16(status).unwrap();
-        passed_on(ErrorAnswer {
+        let teller = Teller {
+            form: ErrorForm::OpenAi,
+            request_id: &HeaderValue::from_static("req_1"),
+        };
+        teller.passed_on(ErrorAnswer {
             status,
             headers,
             body: Bytes::from_static(body.as_bytes()),

@@ -13,6 +13,13 @@ pub const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-tokenweir-attempts
 /// The provider's own id of the request, for its support.
 pub const X_PROVIDER_REQUEST_ID: HeaderName = HeaderName::from_static("x-tokenweir-provider-request-id");
 
+/// The request's id as Anthropic's clients look for it.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// Which version of Anthropic's API is spoken; its clients always say it.
+pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// The version for clients of another dialect, and the only one since 2023.
+pub const DEFAULT_ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) and some that older software sends in their place.
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
@@ -91,8 +98,10 @@ pub fn to_client(headers: &mut HeaderMap) {
     for name in [header::SET_COOKIE, header::ALT_SVC, header::CONTENT_LENGTH] {
         headers.remove(name);
     }
-    if let Some(id) = headers.remove(X_REQUEST_ID) {
-        headers.insert(X_PROVIDER_REQUEST_ID, id);
+    for name in [REQUEST_ID, X_REQUEST_ID] {
+        if let Some(id) = headers.remove(name) {
+            headers.insert(X_PROVIDER_REQUEST_ID, id);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The OpenAI API as the gateway serves it.
+//! The APIs of OpenAI and Anthropic as the gateway serves them.
 
 mod body;
 mod completion;
@@ -9,10 +9,10 @@ mod request_id;
 
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use tokenweir_config::status::Phase;
-use tokenweir_llm::Operation;
+use tokenweir_llm::{ErrorForm, Operation};
 
 use crate::auth::authenticate;
 use crate::meter::Refusal;
@@ -20,6 +20,7 @@ use crate::plan::Caller;
 use crate::relay::GatewayBody;
 use crate::server::{Active, Worker};
 use completion::Head;
+use errors::Teller;
 use request_id::request_id;
 
 /// Request heads larger than this are refused with 431.
@@ -39,8 +40,7 @@ enum Path<'a> {
 
 fn path(path: &str) -> Option<Path<'_>> {
     let below = path.strip_prefix("/v1")?;
-    let operation = [Operation::Chat, Operation::TextCompletion, Operation::Embeddings];
-    if let Some(operation) = operation.into_iter().find(|operation| operation.path() == below) {
+    if let Some(operation) = Operation::ALL.into_iter().find(|operation| operation.path() == below) {
         return Some(Path::Operation(operation));
     }
     match below.strip_prefix("/models")? {
@@ -49,12 +49,25 @@ fn path(path: &str) -> Option<Path<'_>> {
     }
 }
 
+/// The form in which the client expects errors and lists: that of the API to which the path belongs, or which the client
+/// says it speaks where both have the path.
+fn form_of(path: Option<&Path<'_>>, headers: &HeaderMap) -> ErrorForm {
+    match path {
+        Some(Path::Operation(operation)) => (*operation).into(),
+        _ if headers.contains_key(headers::ANTHROPIC_VERSION) => ErrorForm::Anthropic,
+        _ => ErrorForm::OpenAi,
+    }
+}
+
 /// Answers one request. Whatever a client sends, there is an answer.
 pub async fn handle(worker: &Worker, active: Active, request: Request<Incoming>) -> Response<GatewayBody> {
     let received = worker.meter.now();
     let id = request_id(request.headers());
     let version = request.version();
-    let mut response = respond(worker, &active, request, &id, received).await;
+    let (mut response, form) = respond(worker, &active, request, &id, received).await;
+    if form == ErrorForm::Anthropic {
+        response.headers_mut().insert(headers::REQUEST_ID, id.clone());
+    }
     response.headers_mut().insert(headers::X_REQUEST_ID, id);
     // HTTP/2 has its own word for it, which the connection says.
     if worker.drain.phase() != Phase::Serving && version < Version::HTTP_2 {
@@ -80,18 +93,21 @@ async fn respond(
     request: Request<Incoming>,
     request_id: &HeaderValue,
     received: Duration,
-) -> Response<GatewayBody> {
+) -> (Response<GatewayBody>, ErrorForm) {
+    let path = path(request.uri().path());
+    let form = form_of(path.as_ref(), request.headers());
+    let teller = Teller { form, request_id };
     if worker.drain.phase() >= Phase::Draining {
         worker.meter.refused(None, Refusal::Draining);
-        return errors::draining();
+        return (teller.draining(), form);
     }
     if head_bytes(&request) > MAX_HEAD_BYTES {
         worker.meter.refused(None, Refusal::TooLarge);
-        return errors::headers_too_large();
+        return (teller.headers_too_large(), form);
     }
-    let Some(path) = path(request.uri().path()) else {
+    let Some(path) = path else {
         worker.meter.refused(None, Refusal::NotFound);
-        return errors::not_found(request.uri().path());
+        return (teller.not_found(request.uri().path()), form);
     };
     let (operation, method, method_name) = match path {
         Path::Operation(operation) => (Some(operation), Method::POST, "POST"),
@@ -99,19 +115,20 @@ async fn respond(
     };
     if *request.method() != method {
         worker.meter.refused(operation, Refusal::NotFound);
-        return errors::method_not_allowed(method_name);
+        return (teller.method_not_allowed(method_name), form);
     }
     let plan = worker.plan.load_full();
-    let caller: &Caller = match authenticate(&plan.keys, request.headers(), worker.now_unix()) {
+    let now_unix = worker.now_unix();
+    let caller: &Caller = match authenticate(&plan.keys, request.headers(), now_unix) {
         Ok(caller) => caller,
         Err(why) => {
             worker.meter.refused(operation, Refusal::Unauthenticated);
-            return errors::unauthenticated(why);
+            return (teller.unauthenticated(why), form);
         }
     };
-    match path {
-        Path::Models => models::list(&plan, &caller.tenant),
-        Path::Model(id) => models::one(&plan, &caller.tenant, id),
+    let response = match path {
+        Path::Models => models::list(&plan, &caller.tenant, form, request.uri().query()),
+        Path::Model(id) => models::one(&plan, &caller.tenant, id, teller),
         Path::Operation(operation) => {
             let head = Head {
                 worker,
@@ -119,12 +136,13 @@ async fn respond(
                 plan: &plan,
                 caller,
                 operation,
-                request_id,
+                teller,
                 received,
             };
             head.serve(request).await
         }
-    }
+    };
+    (response, form)
 }
 
 #[cfg(test)]
@@ -133,18 +151,10 @@ mod tests {
 
     #[test]
     fn only_the_paths_of_the_api_are_known() {
-        assert!(matches!(
-            path("/v1/chat/completions"),
-            Some(Path::Operation(Operation::Chat))
-        ));
-        assert!(matches!(
-            path("/v1/completions"),
-            Some(Path::Operation(Operation::TextCompletion))
-        ));
-        assert!(matches!(
-            path("/v1/embeddings"),
-            Some(Path::Operation(Operation::Embeddings))
-        ));
+        for operation in Operation::ALL {
+            let full = format!("/v1{}", operation.path());
+            assert!(matches!(path(&full), Some(Path::Operation(found)) if found == operation));
+        }
         assert!(matches!(path("/v1/models"), Some(Path::Models)));
         assert!(matches!(path("/v1/models/org%2Fm"), Some(Path::Model("org%2Fm"))));
         for other in [
@@ -156,6 +166,8 @@ mod tests {
             "/v1/modelsx",
             "/chat/completions",
             "/v1/chat/completions/",
+            "/v1/messages/batches",
+            "/v1/responses/resp_1",
         ] {
             assert!(path(other).is_none(), "{other}");
         }

@@ -1,12 +1,17 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`.
+//! `GET /v1/models` and `GET /v1/models/{id}`, in the form of OpenAI or of Anthropic.
 
 use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
+use tokenweir_llm::ErrorForm;
 
-use super::errors;
+use super::errors::{self, Teller};
 use crate::plan::{ModelEntry, Plan, Tenant};
 use crate::relay::GatewayBody;
+
+/// Most entries on one page in Anthropic's form, as its API has it. It is the default here too: a client that asks for
+/// one page only gets all that there is.
+const MAX_PAGE: usize = 1000;
 
 #[derive(Serialize)]
 struct Model<'a> {
@@ -34,18 +39,92 @@ impl<'a> From<ModelEntry<'a>> for Model<'a> {
     }
 }
 
+#[derive(Serialize)]
+struct AnthropicModel<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    display_name: &'a str,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+struct AnthropicList<'a> {
+    data: &'a [AnthropicModel<'a>],
+    has_more: bool,
+    first_id: Option<&'a str>,
+    last_id: Option<&'a str>,
+}
+
+impl<'a> From<ModelEntry<'a>> for AnthropicModel<'a> {
+    fn from(entry: ModelEntry<'a>) -> Self {
+        let since = i64::try_from(entry.since_unix).ok();
+        let created = since.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        Self {
+            r#type: "model",
+            id: entry.id,
+            display_name: entry.id,
+            // Beyond the year 9999, which only a broken clock can say, the beginning of time is as good.
+            created_at: created.unwrap_or_default().to_string(),
+        }
+    }
+}
+
 /// The models that a tenant may ask for.
-pub fn list(plan: &Plan, tenant: &Tenant) -> Response<GatewayBody> {
-    let data = plan.models(tenant).into_iter().map(Model::from).collect();
-    answer(&List { object: "list", data })
+pub fn list(plan: &Plan, tenant: &Tenant, form: ErrorForm, query: Option<&str>) -> Response<GatewayBody> {
+    let entries = plan.models(tenant);
+    match form {
+        ErrorForm::OpenAi => {
+            let data = entries.into_iter().map(Model::from).collect();
+            answer(&List { object: "list", data })
+        }
+        ErrorForm::Anthropic => {
+            let all: Vec<AnthropicModel<'_>> = entries.into_iter().map(AnthropicModel::from).collect();
+            let ids: Vec<&str> = all.iter().map(|model| model.id).collect();
+            let (page, has_more) = page(&ids, query.unwrap_or_default());
+            let data = &all[page];
+            answer(&AnthropicList {
+                data,
+                has_more,
+                first_id: data.first().map(|model| model.id),
+                last_id: data.last().map(|model| model.id),
+            })
+        }
+    }
+}
+
+/// The part of a list that `limit`, `after_id` and `before_id` of a query ask for, and whether there is more behind it
+/// (before it, for `before_id`). An id that is not in the list is no bound, and a limit that is none is not one.
+fn page(ids: &[&str], query: &str) -> (std::ops::Range<usize>, bool) {
+    let (mut limit, mut start, mut end, mut backward) = (MAX_PAGE, 0, ids.len(), false);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let at = || ids.iter().position(|id| *id == value);
+        match &*name {
+            "limit" => limit = value.parse().unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE),
+            "after_id" => start = at().map_or(0, |at| at + 1),
+            "before_id" => {
+                end = at().unwrap_or(ids.len());
+                backward = true;
+            }
+            _ => {}
+        }
+    }
+    let end = end.max(start);
+    if backward {
+        let from = end.saturating_sub(limit).max(start);
+        (from..end, from > start)
+    } else {
+        let to = end.min(start + limit);
+        (start..to, to < end)
+    }
 }
 
 /// One of them. The id stands percent-encoded in a path, as some have slashes.
-pub fn one(plan: &Plan, tenant: &Tenant, id_in_path: &str) -> Response<GatewayBody> {
+pub fn one(plan: &Plan, tenant: &Tenant, id_in_path: &str, teller: Teller<'_>) -> Response<GatewayBody> {
     let id = percent_decoded(id_in_path);
-    match id.as_deref().and_then(|id| plan.model(tenant, id)) {
-        Some(entry) => answer(&Model::from(entry)),
-        None => errors::model_not_found(id.as_deref().unwrap_or(id_in_path)),
+    match (id.as_deref().and_then(|id| plan.model(tenant, id)), teller.form) {
+        (Some(entry), ErrorForm::OpenAi) => answer(&Model::from(entry)),
+        (Some(entry), ErrorForm::Anthropic) => answer(&AnthropicModel::from(entry)),
+        (None, _) => teller.model_not_found(id.as_deref().unwrap_or(id_in_path)),
     }
 }
 
@@ -77,6 +156,24 @@ fn percent_decoded(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_cut_as_anthropics_clients_ask_for_them() {
+        let ids = ["a", "b", "c", "d"];
+        for (query, range, more) in [
+            ("", 0..4, false),
+            ("limit=3", 0..3, true),
+            ("limit=2&after_id=b", 2..4, false),
+            ("limit=2&before_id=d", 1..3, true),
+            ("before_id=c", 0..2, false),
+            ("after_id=d", 4..4, false),
+            ("after_id=unknown&limit=0", 0..1, true),
+            ("limit=many&before_id=a", 0..0, false),
+            ("after_id=d&before_id=a", 4..4, false),
+        ] {
+            assert_eq!(page(&ids, query), (range, more), "{query}");
+        }
+    }
 
     #[test]
     fn an_id_in_a_path_is_decoded_and_nonsense_is_refused() {

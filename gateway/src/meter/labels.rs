@@ -81,10 +81,12 @@ pub enum UpstreamErrorKind {
     NoEndpoint,
     /// The provider is out because of what happened before; it was not tried.
     Unhealthy,
+    /// The provider has no words for the request, and was not asked. Never counted as a failure of the provider.
+    Unsupported,
 }
 
 impl UpstreamErrorKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Connect,
         Self::Reset,
         Self::FirstTokenTimeout,
@@ -97,6 +99,7 @@ impl UpstreamErrorKind {
         Self::ServerStatus,
         Self::NoEndpoint,
         Self::Unhealthy,
+        Self::Unsupported,
     ];
 
     /// A number for it, to keep in an atomic.
@@ -114,7 +117,12 @@ impl UpstreamErrorKind {
     pub fn is_sickness(self) -> bool {
         !matches!(
             self,
-            Self::RateLimited | Self::ClientStatus | Self::TotalTimeout | Self::NoEndpoint | Self::Unhealthy
+            Self::RateLimited
+                | Self::ClientStatus
+                | Self::TotalTimeout
+                | Self::NoEndpoint
+                | Self::Unhealthy
+                | Self::Unsupported
         )
     }
 
@@ -133,6 +141,7 @@ impl UpstreamErrorKind {
             Self::ServerStatus => "a status from 500 to 599",
             Self::NoEndpoint => "no ready endpoint",
             Self::Unhealthy => "unhealthy",
+            Self::Unsupported => "no words for the request",
         }
     }
 
@@ -151,6 +160,7 @@ impl UpstreamErrorKind {
             Self::ServerStatus => "server_status",
             Self::NoEndpoint => "no_endpoint",
             Self::Unhealthy => "unhealthy",
+            Self::Unsupported => "unsupported",
         }
     }
 }

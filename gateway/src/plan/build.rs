@@ -186,6 +186,7 @@ fn route(
         retry: (&source.retry).into(),
         budget,
         priority: source.priority,
+        drop_unsupported: source.drop_unsupported,
         since_unix,
     })
 }

@@ -2,13 +2,16 @@
 
 mod build;
 mod cell;
+mod credential;
 mod glob;
 mod keys;
 mod listener;
 mod models;
+mod passage;
 mod probe;
 mod provider;
 mod route;
+mod uris;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,13 +21,16 @@ use tokenweir_crds::certificate::CertificateError;
 
 use crate::admission::Admission;
 pub use cell::PlanCell;
+pub use credential::Credential;
 pub use glob::Glob;
 pub use keys::{Caller, KeyTable};
 pub use listener::Listener;
 pub use models::ModelEntry;
+pub use passage::Passage;
 pub use probe::Probe;
-pub use provider::{Provider, Target, Timeouts, Uris};
+pub use provider::{Provider, Target, Timeouts};
 pub use route::{Backend, Retry, Route, Tenant};
+pub use uris::{Line, Uris};
 
 /// A configuration in service. Immutable but for the live state that it shares with the plan before it.
 #[derive(Debug)]

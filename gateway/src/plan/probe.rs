@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
 use http_body_util::Full;
 use tokenweir_config as config;
 
@@ -48,8 +48,8 @@ impl Probe {
         })
     }
 
-    /// The request, with the provider's credential.
-    pub(crate) fn request(&self, http2: bool, credential: Option<&(HeaderName, HeaderValue)>) -> Request<UpstreamBody> {
+    /// The request, with what the provider wants to see on each.
+    pub(crate) fn request(&self, http2: bool, introduce: impl FnOnce(&mut HeaderMap)) -> Request<UpstreamBody> {
         let mut request = Request::new(Full::new(Bytes::new()));
         if http2 {
             *request.version_mut() = Version::HTTP_2;
@@ -59,9 +59,7 @@ impl Probe {
             *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
             request.headers_mut().insert(header::HOST, self.host.clone());
         }
-        if let Some((name, value)) = credential {
-            request.headers_mut().insert(name, value.clone());
-        }
+        introduce(request.headers_mut());
         request
     }
 }
@@ -84,8 +82,9 @@ mod tests {
         let endpoint = probe(&config::Upstream::Endpoint {
             url: "https://api.example.com:8443/openai/v1".into(),
         });
-        let credential = (header::AUTHORIZATION, HeaderValue::from_static("Bearer k"));
-        let request = endpoint.request(false, Some(&credential));
+        let request = endpoint.request(false, |headers| {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer k"));
+        });
         assert_eq!(request.uri(), "/openai/v1/models");
         assert_eq!(request.headers()[header::HOST], "api.example.com:8443");
         assert_eq!(request.headers()[header::AUTHORIZATION], "Bearer k");
@@ -95,6 +94,6 @@ mod tests {
             port: 8000,
             path: "/v1".into(),
         }));
-        assert_eq!(service.request(true, None).uri(), "http://vllm.llm:8000/v1/models");
+        assert_eq!(service.request(true, |_| {}).uri(), "http://vllm.llm:8000/v1/models");
     }
 }

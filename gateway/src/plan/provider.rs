@@ -4,17 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Uri, header};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Uri};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokenweir_config as config;
+use tokenweir_config::ProviderKind;
 use tokenweir_llm::Operation;
 use tokio::time::Instant;
 
 use super::PlanError;
+use super::credential::Credential;
+use super::passage::Passage;
 use super::probe::Probe;
+use super::uris::Uris;
 use crate::health::{Live, Rule};
+use crate::http::headers::{ANTHROPIC_VERSION, DEFAULT_ANTHROPIC_VERSION};
 use crate::upstream::{Balancer, Origin, Proxy, Tls, Way, special_config};
 
 /// One `ModelProvider`.
@@ -26,8 +31,10 @@ pub struct Provider {
     pub name_header: HeaderValue,
     /// Where requests go.
     pub target: Target,
-    /// The header that proves the gateway to the provider, marked as sensitive.
-    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// What proves the gateway to the provider; `None`: nothing.
+    pub credential: Option<Credential>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// Its limits and its health.
@@ -73,65 +80,6 @@ impl Target {
     }
 }
 
-/// Request lines of one target, by operation.
-#[derive(Debug)]
-pub struct Uris {
-    /// The value of `host`.
-    pub host: HeaderValue,
-    scheme: Scheme,
-    authority: Authority,
-    paths: [PathAndQuery; 3],
-}
-
-impl Uris {
-    fn new(scheme: Scheme, authority: Authority, prefix: &str) -> Option<Self> {
-        let path = |operation: Operation| PathAndQuery::try_from(format!("{prefix}{}", operation.path())).ok();
-        Some(Self {
-            host: HeaderValue::from_str(authority.as_str()).ok()?,
-            scheme,
-            authority,
-            paths: [
-                path(Operation::Chat)?,
-                path(Operation::TextCompletion)?,
-                path(Operation::Embeddings)?,
-            ],
-        })
-    }
-
-    fn path(&self, operation: Operation) -> &PathAndQuery {
-        &self.paths[match operation {
-            Operation::Chat => 0,
-            Operation::TextCompletion => 1,
-            Operation::Embeddings => 2,
-        }]
-    }
-
-    /// Path alone, for HTTP/1.1, with the client's query.
-    pub fn origin_form(&self, operation: Operation, query: Option<&str>) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        parts.path_and_query = Some(with_query(self.path(operation), query));
-        // A path alone is always a URI.
-        Uri::from_parts(parts).unwrap_or_default()
-    }
-
-    /// The whole URI, for HTTP/2, with the client's query.
-    pub fn absolute_form(&self, operation: Operation, query: Option<&str>) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(with_query(self.path(operation), query));
-        // Scheme, authority and path are all there, which is all that can be wrong with parts that parsed.
-        Uri::from_parts(parts).unwrap_or_default()
-    }
-}
-
-fn with_query(path: &PathAndQuery, query: Option<&str>) -> PathAndQuery {
-    // The query came out of a URI that parsed, so it fits behind a path too.
-    query
-        .and_then(|query| PathAndQuery::try_from(format!("{path}?{query}")).ok())
-        .unwrap_or_else(|| path.clone())
-}
-
 /// How long to wait for what. See [`config::Timeouts`].
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
@@ -172,7 +120,8 @@ impl Provider {
         let way = way(source, client_config.clone()).map_err(wrong)?;
         let target = match &source.upstream {
             config::Upstream::Endpoint { url } => {
-                endpoint(url, way, previous).ok_or(wrong("its endpoint is not a URL"))?
+                let version = source.azure_api_version.as_deref();
+                endpoint(url, way, version, previous).ok_or(wrong("its endpoint is not a URL"))?
             }
             config::Upstream::Service(service) => {
                 let tls = source.tls.is_some();
@@ -181,7 +130,7 @@ impl Provider {
         };
         let credential = match &source.credential {
             None => None,
-            Some(credential) => Some(header_of(credential).ok_or(wrong("its credential does not fit into a header"))?),
+            Some(source) => Some(Credential::new(source).ok_or(wrong("its credential does not fit into a header"))?),
         };
         let models = if source.models.is_empty() {
             Models::Any
@@ -202,6 +151,7 @@ impl Provider {
             name: previous.map_or_else(|| name.into(), |p| Arc::clone(&p.name)),
             name_header: HeaderValue::from_str(name).map_err(|_| wrong("its name does not fit into a header"))?,
             target,
+            kind: source.kind,
             credential,
             timeouts: Timeouts {
                 connect: Duration::from_millis(source.timeouts.connect_ms),
@@ -219,6 +169,22 @@ impl Provider {
             client_config,
             source: source.clone(),
         })
+    }
+
+    /// Puts on a request what the provider wants to see on each: proof of who asks, and which version of its API is meant,
+    /// unless the client has said that.
+    pub fn introduce(&self, headers: &mut HeaderMap) {
+        if self.kind == ProviderKind::Anthropic && !headers.contains_key(ANTHROPIC_VERSION) {
+            headers.insert(ANTHROPIC_VERSION, DEFAULT_ANTHROPIC_VERSION);
+        }
+        if let Some(credential) = &self.credential {
+            credential.apply(headers);
+        }
+    }
+
+    /// How a request of an operation reaches it.
+    pub const fn passage(&self, operation: Operation) -> Passage {
+        Passage::of(self.kind, operation)
     }
 
     /// The provider's own name for a model that is asked for by name or alias; `None` if it does not have it.
@@ -274,7 +240,7 @@ fn way(source: &config::Provider, config: Option<Arc<ClientConfig>>) -> Result<W
     })
 }
 
-fn endpoint(url: &str, way: Way, previous: Option<&Provider>) -> Option<Target> {
+fn endpoint(url: &str, way: Way, azure_api_version: Option<&str>, previous: Option<&Provider>) -> Option<Target> {
     let uri: Uri = url.parse().ok()?;
     let origin = Origin::of(&uri, way)?;
     let origin = match previous.map(|p| &p.target) {
@@ -286,11 +252,12 @@ fn endpoint(url: &str, way: Way, previous: Option<&Provider>) -> Option<Target> 
     if authority.as_str().contains('@') || uri.query().is_some() {
         return None;
     }
-    let uris = Uris::new(
-        uri.scheme()?.clone(),
-        authority.clone(),
-        uri.path().trim_end_matches('/'),
-    )?;
+    let prefix = uri.path().trim_end_matches('/');
+    let uris = Uris::new(uri.scheme()?.clone(), authority.clone(), prefix)?;
+    let uris = match azure_api_version {
+        Some(version) => uris.with_deployments(prefix, version)?,
+        None => uris,
+    };
     Some(Target::Endpoint { origin, uris })
 }
 
@@ -326,18 +293,6 @@ fn service_target(service: &config::ServiceRef, tls: bool, way: Way, previous: O
     })
 }
 
-fn header_of(credential: &config::Credential) -> Option<(HeaderName, HeaderValue)> {
-    let (name, mut value) = match credential {
-        config::Credential::Bearer(secret) => (
-            header::AUTHORIZATION,
-            HeaderValue::from_str(&format!("Bearer {secret}")).ok()?,
-        ),
-        config::Credential::Header(header) => (header.name.parse().ok()?, HeaderValue::from_str(&header.value).ok()?),
-    };
-    value.set_sensitive(true);
-    Some((name, value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,18 +309,6 @@ mod tests {
     }
 
     #[test]
-    fn request_lines_carry_the_prefix_of_the_endpoint_and_the_query_of_the_client() {
-        let provider = Provider::new("p", &source("https://api.example.com:8443/openai/v1"), None).unwrap();
-        let uris = provider.target.uris();
-        assert_eq!(uris.origin_form(Operation::Chat, None), "/openai/v1/chat/completions");
-        assert_eq!(
-            uris.absolute_form(Operation::Embeddings, Some("a=b")),
-            "https://api.example.com:8443/openai/v1/embeddings?a=b"
-        );
-        assert_eq!(uris.host, "api.example.com:8443");
-    }
-
-    #[test]
     fn a_model_is_known_by_name_and_alias_and_no_other() {
         let provider = Provider::new("p", &source("http://h"), None).unwrap();
         assert_eq!(provider.model("gpt-5"), Some("gpt-5-2026"));
@@ -374,13 +317,9 @@ mod tests {
     }
 
     #[test]
-    fn the_credential_is_sensitive_and_never_in_debug_output() {
+    fn the_credential_is_never_in_debug_output() {
         let provider = Provider::new("p", &source("http://h"), None).unwrap();
-        let (name, value) = provider.credential.as_ref().unwrap();
-        assert_eq!(
-            (name.as_str(), value.to_str().unwrap()),
-            ("authorization", "Bearer s3cret")
-        );
+        assert!(provider.credential.is_some());
         assert!(!format!("{provider:?}").contains("s3cret"));
     }
 

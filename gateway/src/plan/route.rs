@@ -31,6 +31,8 @@ pub struct Route {
     pub budget: Arc<RetryBudget>,
     /// Priority for tenants that have none.
     pub priority: i32,
+    /// Leave out what a target cannot express, instead of refusing the request.
+    pub drop_unsupported: bool,
     /// Unix time in seconds since when this process knows the route.
     pub since_unix: u64,
 }

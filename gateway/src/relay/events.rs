@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body as _;
-use tokenweir_llm::response::inspect;
+use tokenweir_llm::response::Inspector;
 use tokenweir_llm::sse::{Event, Parser};
-use tokenweir_llm::{ErrorKind, OpenAiError, Payload};
+use tokenweir_llm::{ErrorKind, OpenAiError, Operation, Payload};
 
 use super::exchange::Exchange;
 use super::watchdog::Watchdog;
@@ -21,7 +21,7 @@ use crate::upstream::Rest;
 
 /// Largest event: an image or audio in one delta stays below it.
 const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
-/// After `[DONE]` the provider has this long to end its body, so that the connection can be used again.
+/// After its last event the provider has this long to end its body, so that the connection can be used again.
 const AFTER_DONE: Duration = Duration::from_secs(1);
 
 /// The body of a streamed answer.
@@ -36,6 +36,8 @@ pub struct EventRelay {
     /// `None` after the end was counted.
     exchange: Option<Exchange>,
     hide_usage: bool,
+    operation: Operation,
+    inspector: Inspector,
     /// What goes to the client next.
     ready: Bytes,
     seen: Seen,
@@ -47,6 +49,8 @@ struct Seen {
     stage: Stage,
     /// An error event of the provider.
     error: bool,
+    /// Events that the client has got.
+    events: u64,
 }
 
 /// How far the stream has come.
@@ -57,9 +61,11 @@ enum Stage {
     Unknown,
     /// Chunks of a completion.
     Begun,
-    /// A `finish_reason`.
+    /// A `finish_reason`, or what stands for it.
     Finished,
-    /// `[DONE]`.
+    /// The client waits for nothing more, though something may still come.
+    Complete,
+    /// `[DONE]`, or what stands for it: nothing more is passed on.
     Done,
 }
 
@@ -71,11 +77,17 @@ impl Seen {
     fn is_done(&self) -> bool {
         self.stage == Stage::Done
     }
+
+    /// Whether the client has all it waits for.
+    fn is_complete(&self) -> bool {
+        self.stage >= Stage::Complete
+    }
 }
 
 impl EventRelay {
-    /// Relays a stream whose first bytes are here. With `hide_usage` the usage chunk is counted and not passed on.
-    pub fn new(first: Bytes, rest: Rest, exchange: Exchange, hide_usage: bool) -> Self {
+    /// Relays a stream of that operation whose first bytes are here. With `hide_usage` the usage chunk is counted and not
+    /// passed on.
+    pub fn new(operation: Operation, first: Bytes, rest: Rest, exchange: Exchange, hide_usage: bool) -> Self {
         let watchdog = Watchdog::new(rest.idle, rest.deadline);
         exchange.first_byte();
         let mut relay = Self {
@@ -85,6 +97,8 @@ impl EventRelay {
             watchdog,
             exchange: Some(exchange),
             hide_usage,
+            operation,
+            inspector: operation.into(),
             ready: Bytes::new(),
             seen: Seen::default(),
         };
@@ -134,6 +148,7 @@ impl EventRelay {
                 Ok(Some(event)) => {
                     complete += event.raw().len();
                     if self.passes(&event) {
+                        self.seen.events += 1;
                         events.add(event.into_raw());
                     } else {
                         hidden = true;
@@ -164,7 +179,7 @@ impl EventRelay {
         let Some(exchange) = &mut self.exchange else {
             return false;
         };
-        match event.data().map(|data| inspect(data)) {
+        match event.data().map(|data| self.inspector.inspect(data)) {
             None | Some(Payload::Other) => {}
             Some(Payload::Done) => {
                 self.seen.reach(Stage::Done);
@@ -175,8 +190,14 @@ impl EventRelay {
                 exchange.upstream_error(UpstreamErrorKind::Interrupted);
             }
             Some(Payload::Chunk(chunk)) => {
-                self.seen
-                    .reach(if chunk.finished { Stage::Finished } else { Stage::Begun });
+                self.seen.reach(match (chunk.last, chunk.finished) {
+                    (true, _) => Stage::Complete,
+                    (false, true) => Stage::Finished,
+                    (false, false) => Stage::Begun,
+                });
+                if chunk.last {
+                    self.watchdog.allow_only(AFTER_DONE);
+                }
                 if chunk.bears_tokens() {
                     exchange.stream_tokens(chunk.tokens);
                 }
@@ -200,7 +221,7 @@ impl EventRelay {
                 || tail
                     .event
                     .data()
-                    .is_some_and(|data| !matches!(inspect(data), Payload::Other));
+                    .is_some_and(|data| !matches!(Inspector::from(self.operation).inspect(data), Payload::Other));
             if whole && self.passes(&tail.event) {
                 let mut events = Joined::default();
                 events.add(tail.event.into_raw());
@@ -226,11 +247,11 @@ impl EventRelay {
     fn broke_off(&mut self, kind: UpstreamErrorKind) {
         // Dropping it closes the connection, or resets the stream.
         self.rest = None;
-        if self.seen.is_done() || self.seen.error {
+        if self.seen.is_complete() || self.seen.error {
             self.count_end();
             return;
         }
-        let event = error_of(kind).to_sse_event();
+        let event = error_of(kind).to_event_of(self.operation, self.seen.events);
         let mut events = Joined::default();
         events.add(std::mem::take(&mut self.ready));
         events.add(event);
@@ -250,8 +271,8 @@ impl EventRelay {
 
 impl Drop for EventRelay {
     fn drop(&mut self) {
-        // A client that has read `[DONE]` may close at once: it has got everything. Any other one went away.
-        if self.seen.is_done() {
+        // A client that has read the last event may close at once: it has got everything. Any other one went away.
+        if self.seen.is_complete() {
             self.count_end();
         }
     }

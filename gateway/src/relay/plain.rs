@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, SizeHint};
-use tokenweir_llm::response::usage_of_body;
+use tokenweir_llm::Operation;
+use tokenweir_llm::response::usage_of_answer;
 
 use super::BrokenOff;
 use super::exchange::Exchange;
@@ -16,6 +17,9 @@ use crate::upstream::Rest;
 /// Of a larger answer the usage is not read, as a copy of it is kept until its end.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
+/// The status of a success in the meter.
+const OK: u16 = 200;
+
 /// The body of such an answer.
 #[derive(Debug)]
 pub struct PlainRelay {
@@ -23,7 +27,7 @@ pub struct PlainRelay {
     rest: Option<Rest>,
     watchdog: Watchdog,
     exchange: Option<Exchange>,
-    status: u16,
+    operation: Operation,
     /// All that has passed; `None` once it is too much.
     kept: Option<BytesMut>,
 }
@@ -34,7 +38,7 @@ fn rest_is_over(rest: Option<&Rest>) -> bool {
 
 impl PlainRelay {
     /// Relays an answer whose beginning is here.
-    pub fn new(status: u16, first: Bytes, rest: Rest, exchange: Exchange) -> Self {
+    pub fn new(operation: Operation, first: Bytes, rest: Rest, exchange: Exchange) -> Self {
         let watchdog = Watchdog::new(rest.idle, rest.deadline);
         exchange.first_byte();
         let kept = Some(BytesMut::from(&*first));
@@ -43,7 +47,7 @@ impl PlainRelay {
             rest: Some(rest),
             watchdog,
             exchange: Some(exchange),
-            status,
+            operation,
             kept,
         }
     }
@@ -110,10 +114,10 @@ impl PlainRelay {
             rest.finish();
         }
         if let Some(mut exchange) = self.exchange.take() {
-            if let Some(usage) = self.kept.take().and_then(|body| usage_of_body(&body)) {
+            if let Some(usage) = self.kept.take().and_then(|body| usage_of_answer(self.operation, &body)) {
                 exchange.usage(usage);
             }
-            exchange.end(self.status, None);
+            exchange.end(OK, None);
         }
     }
 
@@ -121,7 +125,7 @@ impl PlainRelay {
         self.rest = None;
         if let Some(exchange) = self.exchange.take() {
             exchange.upstream_error(kind);
-            exchange.end(self.status, Some(kind.as_str()));
+            exchange.end(OK, Some(kind.as_str()));
         }
         BrokenOff(kind)
     }

@@ -3,20 +3,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, header, response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use tokenweir_llm::{Edits, Operation, Peek};
+use bytes::Bytes;
+use http::Response;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Upstreams;
+use super::answer::{Answer, AnswerBody, Rest, begin, is_event_stream, read, timeout_kind};
 use super::balance::{Balancer, Outstanding};
 use super::failure::{ErrorAnswer, Failure};
+use super::outgoing::{Outgoing, Prepared};
 use super::place::Place;
-use super::pool::{Lease, UpstreamBody};
+use super::pool::Lease;
 use super::settle;
-use crate::http::headers;
 use crate::meter::UpstreamErrorKind;
 use crate::plan::{Backend, Provider, Target};
 
@@ -29,108 +28,6 @@ const ERROR_BYTES: usize = 1024 * 1024;
 /// any answer, that is what happened, and the request goes on a new one at once.
 const IDLE_RACE: Duration = Duration::from_millis(500);
 
-/// A request as the client sent it, ready to be sent to any provider.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// What is asked for.
-    pub operation: Operation,
-    /// The body and what is known of it.
-    pub peek: Peek,
-    /// The client's headers.
-    pub headers: HeaderMap,
-    /// The client's query.
-    pub query: Option<Box<str>>,
-    /// The request's id.
-    pub request_id: HeaderValue,
-    /// The trace context of the gateway's own span, in place of the client's.
-    pub traceparent: Option<HeaderValue>,
-}
-
-/// An answer of which the first bytes are here.
-#[derive(Debug)]
-pub struct Answer {
-    /// Status and headers as the provider sent them.
-    pub head: response::Parts,
-    /// Whether it is a stream of events.
-    pub events: bool,
-    /// The body.
-    pub body: AnswerBody,
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub enum AnswerBody {
-    /// All of it.
-    Whole(Bytes),
-    /// Its beginning, and where the rest comes from.
-    Begun {
-        /// What has come so far; not empty.
-        first: Bytes,
-        /// The rest.
-        rest: Rest,
-    },
-}
-
-/// The rest of an answer, and what is held until it has been read. Dropping it cancels the request at the provider.
-#[derive(Debug)]
-pub struct Rest {
-    /// The provider's body.
-    pub body: Incoming,
-    /// Silence that is allowed.
-    pub idle: Duration,
-    /// When the whole request must be done.
-    pub deadline: Instant,
-    lease: Lease,
-    outstanding: Option<Outstanding>,
-}
-
-impl Rest {
-    /// The body has been read to its end: the connection is free for the next request.
-    pub fn finish(self) {
-        drop(self.outstanding);
-        self.lease.recycle();
-    }
-}
-
-impl Outgoing {
-    /// Whether the gateway asks the provider for a usage chunk that the client did not ask for.
-    pub fn adds_usage(&self) -> bool {
-        self.peek.stream() && self.operation != Operation::Embeddings && self.peek.include_usage() != Some(true)
-    }
-
-    fn body(&self, model: &str) -> Bytes {
-        let edits = Edits {
-            model: (model != self.peek.model()).then_some(model),
-            include_usage: self.adds_usage(),
-        };
-        self.peek.rewrite(&edits)
-    }
-
-    fn request(&self, provider: &Provider, http2: bool, body: Bytes) -> Request<UpstreamBody> {
-        let uris = provider.target.uris();
-        let query = self.query.as_deref();
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = http::Method::POST;
-        *request.headers_mut() = headers::to_provider(&self.headers);
-        if http2 {
-            *request.version_mut() = http::Version::HTTP_2;
-            *request.uri_mut() = uris.absolute_form(self.operation, query);
-        } else {
-            *request.uri_mut() = uris.origin_form(self.operation, query);
-            request.headers_mut().insert(header::HOST, uris.host.clone());
-        }
-        let headers = request.headers_mut();
-        headers.insert(headers::X_REQUEST_ID, self.request_id.clone());
-        if let Some(traceparent) = &self.traceparent {
-            headers.insert(headers::TRACEPARENT, traceparent.clone());
-        }
-        if let Some((name, value)) = &provider.credential {
-            headers.insert(name, value.clone());
-        }
-        request
-    }
-}
-
 impl Upstreams {
     /// Sends a request to a backend and waits for the first byte of its answer.
     ///
@@ -139,8 +36,8 @@ impl Upstreams {
     pub(super) async fn attempt(
         &self,
         outgoing: &Outgoing,
+        prepared: &Prepared<'_>,
         backend: &Backend,
-        model: &str,
         started: Instant,
         failed: &mut Vec<SocketAddr>,
     ) -> Result<Answer, Failure> {
@@ -150,7 +47,10 @@ impl Upstreams {
             return Err(UpstreamErrorKind::TotalTimeout.into());
         }
         match &provider.target {
-            Target::Endpoint { origin, .. } => self.exchange(outgoing, provider, model, origin, None, deadline).await,
+            Target::Endpoint { origin, .. } => {
+                self.exchange(outgoing, prepared, provider, origin, None, deadline)
+                    .await
+            }
             Target::Service { service, balancer, .. } => {
                 let ready = self.endpoints.get(service);
                 let (outstanding, tried) = balancer
@@ -158,7 +58,7 @@ impl Upstreams {
                     .ok_or(UpstreamErrorKind::NoEndpoint)?;
                 let place = outstanding.place().clone();
                 let result = self
-                    .exchange(outgoing, provider, model, &place, Some(outstanding), deadline)
+                    .exchange(outgoing, prepared, provider, &place, Some(outstanding), deadline)
                     .await;
                 if result.is_err() {
                     failed.push(tried.address());
@@ -181,14 +81,13 @@ impl Upstreams {
     async fn exchange(
         &self,
         outgoing: &Outgoing,
+        prepared: &Prepared<'_>,
         provider: &Provider,
-        model: &str,
         place: &Place,
         outstanding: Option<Outstanding>,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        let body = outgoing.body(model);
-        let (response, lease, sent) = self.send(outgoing, provider, place, body, deadline).await?;
+        let (response, lease, sent) = self.send(outgoing, prepared, provider, place, deadline).await?;
         let (head, body) = response.into_parts();
         let rest = Rest {
             body,
@@ -223,9 +122,9 @@ impl Upstreams {
     async fn send(
         &self,
         outgoing: &Outgoing,
+        prepared: &Prepared<'_>,
         provider: &Provider,
         place: &Place,
-        body: Bytes,
         deadline: Instant,
     ) -> Result<(Response<Incoming>, Lease, Instant), Failure> {
         let connect = provider
@@ -250,7 +149,7 @@ impl Upstreams {
             } else {
                 deadline
             };
-            let request = outgoing.request(provider, lease.is_http2(), body.clone());
+            let request = outgoing.request(provider, prepared, lease.is_http2());
             let Ok(result) = tokio::time::timeout_at(limit.min(deadline), lease.send(request)).await else {
                 return Err(timeout_kind(deadline).into());
             };
@@ -278,98 +177,4 @@ impl Upstreams {
 /// Whether a connection ended without an answer, as opposed to an answer that is wrong.
 fn is_broken_connection(error: &hyper::Error) -> bool {
     !error.is_parse() && !error.is_user() && !error.is_timeout()
-}
-
-fn timeout_kind(deadline: Instant) -> UpstreamErrorKind {
-    if Instant::now() >= deadline {
-        UpstreamErrorKind::TotalTimeout
-    } else {
-        UpstreamErrorKind::FirstTokenTimeout
-    }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    const EVENT_STREAM: &[u8] = b"text/event-stream";
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        value
-            .as_bytes()
-            .get(..EVENT_STREAM.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
-    })
-}
-
-/// Waits for the first bytes of a stream.
-async fn begin(mut rest: Rest, first_by: Instant) -> Result<AnswerBody, Failure> {
-    loop {
-        let Ok(frame) = tokio::time::timeout_at(first_by, rest.body.frame()).await else {
-            return Err(timeout_kind(rest.deadline).into());
-        };
-        match frame
-            .transpose()
-            .map_err(|_| UpstreamErrorKind::Interrupted)?
-            .map(hyper::body::Frame::into_data)
-        {
-            Some(Ok(first)) if !first.is_empty() => return Ok(AnswerBody::Begun { first, rest }),
-            // An empty frame or trailers: neither is a first byte.
-            Some(_) => {}
-            None => {
-                // A stream without a single event is no answer.
-                rest.finish();
-                return Err(UpstreamErrorKind::Malformed.into());
-            }
-        }
-    }
-}
-
-/// Reads a body to its end, or up to a size from which it is passed on as it comes.
-async fn read(mut rest: Rest, limit: usize, first_by: Instant) -> Result<AnswerBody, Failure> {
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    let mut wait_until = first_by;
-    loop {
-        if rest.body.is_end_stream() {
-            rest.finish();
-            return Ok(AnswerBody::Whole(join(first, more)));
-        }
-        let Ok(frame) = tokio::time::timeout_at(wait_until, rest.body.frame()).await else {
-            let over = Instant::now() >= rest.deadline;
-            return Err(if over {
-                UpstreamErrorKind::TotalTimeout
-            } else {
-                UpstreamErrorKind::IdleTimeout
-            }
-            .into());
-        };
-        match frame
-            .transpose()
-            .map_err(|_| UpstreamErrorKind::Interrupted)?
-            .map(hyper::body::Frame::into_data)
-        {
-            // The usual case is a body that comes in one piece: it is not copied.
-            Some(Ok(data)) if first.is_empty() => first = data,
-            Some(Ok(data)) => {
-                if more.is_empty() {
-                    more.extend_from_slice(&first);
-                }
-                more.extend_from_slice(&data);
-            }
-            Some(Err(_trailers)) => {}
-            None => {
-                rest.finish();
-                return Ok(AnswerBody::Whole(join(first, more)));
-            }
-        }
-        if first.len().max(more.len()) > limit {
-            return Ok(AnswerBody::Begun {
-                first: join(first, more),
-                rest,
-            });
-        }
-        wait_until = rest.deadline.min(Instant::now() + rest.idle);
-    }
-}
-
-/// `more` holds all that came once there was a second piece.
-fn join(first: Bytes, more: BytesMut) -> Bytes {
-    if more.is_empty() { first } else { more.freeze() }
 }

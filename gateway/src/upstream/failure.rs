@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use tokenweir_config::RetryOn;
+use tokenweir_llm::OpenAiError;
 
 use crate::meter::UpstreamErrorKind;
 
@@ -15,6 +16,8 @@ pub struct Failure {
     pub kind: UpstreamErrorKind,
     /// What the provider answered, if it did.
     pub answer: Option<ErrorAnswer>,
+    /// What the gateway itself has against the request; boxed, as almost no failure has it.
+    pub refusal: Option<Box<OpenAiError>>,
 }
 
 /// A provider's answer with an error status.
@@ -30,11 +33,29 @@ pub struct ErrorAnswer {
 
 impl From<UpstreamErrorKind> for Failure {
     fn from(kind: UpstreamErrorKind) -> Self {
-        Self { kind, answer: None }
+        Self {
+            kind,
+            answer: None,
+            refusal: None,
+        }
     }
 }
 
 impl Failure {
+    /// The provider cannot be asked for what the client wants.
+    pub(super) fn unsupported(refusal: Box<OpenAiError>) -> Self {
+        Self {
+            kind: UpstreamErrorKind::Unsupported,
+            answer: None,
+            refusal: Some(refusal),
+        }
+    }
+
+    /// Whether the provider was not even asked, as it has no words for the request.
+    pub fn is_unsupported(&self) -> bool {
+        self.kind == UpstreamErrorKind::Unsupported
+    }
+
     /// The failure that an answer with an error status is.
     pub(super) fn of_answer(answer: ErrorAnswer) -> Self {
         let kind = match answer.status.as_u16() {
@@ -48,6 +69,7 @@ impl Failure {
         Self {
             kind,
             answer: shown.then_some(answer),
+            refusal: None,
         }
     }
 
@@ -62,7 +84,7 @@ impl Failure {
             }
             Kind::FirstTokenTimeout => Some(RetryOn::FirstTokenTimeout),
             // The same request would fail in the same way, or has no time left; or nothing was tried.
-            Kind::ClientStatus | Kind::TotalTimeout | Kind::IdleTimeout | Kind::Unhealthy => None,
+            Kind::ClientStatus | Kind::TotalTimeout | Kind::IdleTimeout | Kind::Unhealthy | Kind::Unsupported => None,
         }
     }
 

@@ -8,8 +8,9 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::Upstreams;
-use super::attempt::{Answer, Outgoing};
+use super::answer::Answer;
 use super::failure::{Failure, backoff};
+use super::outgoing::Outgoing;
 use super::settle;
 use crate::admission::{BackendSet, Permit};
 use crate::meter::{RequestMeter, UpstreamErrorKind};
@@ -89,16 +90,22 @@ impl Journey<'_> {
         route.budget.first_try();
         let mut last: Failure = UpstreamErrorKind::Unhealthy.into();
         let mut failed: BackendSet = 0;
+        let mut unable: BackendSet = 0;
         let mut backend = permit.backend();
         while let Some(at) = backend {
             let tries = self.tries;
             match self.attempt(&route.backends[at], Force::No).await {
                 Ok(answer) => return Ok(answer),
-                // It went out after it was chosen. Nothing was sent, so the next one costs nothing either.
-                Err(failure) if failure.kind == UpstreamErrorKind::Unhealthy => {}
-                Err(failure) => last = failure,
+                Err(failure) => {
+                    if failure.is_unsupported() {
+                        unable |= 1 << at;
+                    }
+                    self.keep(&mut last, failure);
+                }
             }
             failed |= 1 << at;
+            // It went out after it was chosen, or has no words for the request. Nothing was sent, so the next one costs
+            // nothing either.
             let untried = self.tries == tries;
             if untried {
                 let fresh = usable & !failed;
@@ -125,17 +132,31 @@ impl Journey<'_> {
             }
             match self.attempt(fallback, Force::No).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if failure.kind == UpstreamErrorKind::Unhealthy => {}
-                Err(failure) => last = failure,
+                Err(failure) => self.keep(&mut last, failure),
             }
         }
+        let able = usable & !unable;
         if self.tries == 0
-            && let Some(at) = permit.move_to_backend(&route.candidates, usable)
+            && able != 0
+            && let Some(at) = permit.move_to_backend(&route.candidates, able)
         {
             // All are out. What is out may be well again, and an answer that is not tried for is none for sure.
             return self.attempt(&route.backends[at], Force::Yes).await;
         }
         Err(last)
+    }
+
+    /// Keeps the failure that the client is told of: the last one of a provider that was asked; if none was, rather that
+    /// none has words for the request than that all are out.
+    fn keep(&self, last: &mut Failure, failure: Failure) {
+        let untried = match failure.kind {
+            UpstreamErrorKind::Unhealthy => true,
+            UpstreamErrorKind::Unsupported => self.tries > 0,
+            _ => false,
+        };
+        if !untried {
+            *last = failure;
+        }
     }
 
     /// Chooses where to try again, as far as the route's budget of retries goes.
@@ -198,18 +219,25 @@ impl Journey<'_> {
 
     async fn attempt(&mut self, backend: &Backend, force: Force) -> Result<Answer, Failure> {
         let provider = &backend.provider;
-        let Some(trying) = provider.live.begin(provider.outlier, force == Force::Yes) else {
-            return Err(UpstreamErrorKind::Unhealthy.into());
-        };
         let asked = self.outgoing.peek.model();
         // Only backends that have the model are chosen; were it not so, the client's name would be sent.
         let model = backend.model(asked).unwrap_or(asked);
+        let prepared = self.outgoing.prepare(provider, model).map_err(Failure::unsupported)?;
+        let Some(trying) = provider.live.begin(provider.outlier, force == Force::Yes) else {
+            return Err(UpstreamErrorKind::Unhealthy.into());
+        };
         self.tries += 1;
         self.provider = Some(Arc::clone(provider));
         self.meter.forwarded(&provider.name, model);
         let result = self
             .upstreams
-            .attempt(self.outgoing, backend, model, self.started, &mut self.failed_endpoints)
+            .attempt(
+                self.outgoing,
+                &prepared,
+                backend,
+                self.started,
+                &mut self.failed_endpoints,
+            )
             .await;
         let outcome = result.as_ref().err().map(|failure| failure.kind);
         if let Some(kind) = outcome {

@@ -1,5 +1,6 @@
 //! Providers: connections to them, one try, and the way through retries and fallbacks.
 
+mod answer;
 mod attempt;
 mod balance;
 mod budget;
@@ -7,6 +8,7 @@ mod connect;
 pub mod credential;
 mod failure;
 mod forward;
+mod outgoing;
 mod place;
 mod pool;
 mod proxy;
@@ -15,12 +17,13 @@ mod tls;
 
 use std::sync::Arc;
 
-pub use attempt::{Answer, AnswerBody, Outgoing, Rest};
+pub use answer::{Answer, AnswerBody, Rest};
 pub use balance::{Balancer, Endpoint, Outstanding};
 pub use budget::RetryBudget;
 pub use connect::ConnectError;
 pub use failure::{ErrorAnswer, Failure};
 pub use forward::Forwarded;
+pub use outgoing::Outgoing;
 pub use place::{Origin, Place, Tls, Way};
 pub(crate) use pool::UpstreamBody;
 pub use pool::{Lease, Pools};

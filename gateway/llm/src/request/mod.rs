@@ -201,11 +201,13 @@ impl Peek {
             None => return Err(wrong("model", "a string")),
         };
         match operation {
-            Operation::Chat | Operation::Messages | Operation::CountTokens => match top.messages.map(|raw| raw.get().as_bytes()) {
-                None | Some(b"null") => return Err(RequestError::Missing { field: "messages" }),
-                Some([b'[', ..]) => {}
-                Some(_) => return Err(wrong("messages", "an array of objects")),
-            },
+            Operation::Chat | Operation::Messages | Operation::CountTokens => {
+                match top.messages.map(|raw| raw.get().as_bytes()) {
+                    None | Some(b"null") => return Err(RequestError::Missing { field: "messages" }),
+                    Some([b'[', ..]) => {}
+                    Some(_) => return Err(wrong("messages", "an array of objects")),
+                }
+            }
             Operation::Embeddings => match top.input.map(|raw| raw.get().as_bytes()) {
                 None | Some(b"null") => return Err(RequestError::Missing { field: "input" }),
                 Some([b'[' | b'"', ..]) => {}

@@ -7,6 +7,7 @@ mod responses;
 
 use serde::Deserialize;
 
+use crate::Operation;
 pub use chunk::{Chunk, Payload, inspect};
 use lenient::{Count, Object};
 pub use messages::{MessageUsage, inspect_messages, usage_of_message_body};
@@ -100,6 +101,49 @@ impl WireUsage {
             cache_write_1h_tokens: None,
         };
         (!usage.is_empty()).then_some(usage)
+    }
+}
+
+/// Usage from a whole answer to a request of that operation. `None` when the body is not JSON or reports none.
+pub fn usage_of_answer(operation: Operation, body: &[u8]) -> Option<Usage> {
+    match operation {
+        Operation::Chat | Operation::TextCompletion | Operation::Embeddings => usage_of_body(body),
+        Operation::Responses => usage_of_response_body(body),
+        Operation::Messages => usage_of_message_body(body),
+        // The answer is about a request that nobody has made.
+        Operation::CountTokens => None,
+    }
+}
+
+/// Reads the events of one stream.
+#[derive(Debug)]
+pub enum Inspector {
+    /// Chunks of chat and text completions.
+    Completions,
+    /// Events of OpenAI's Responses.
+    Responses,
+    /// Events of Anthropic's Messages, with the counts so far.
+    Messages(MessageUsage),
+}
+
+impl From<Operation> for Inspector {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::Chat | Operation::TextCompletion | Operation::Embeddings => Self::Completions,
+            Operation::Responses => Self::Responses,
+            Operation::Messages | Operation::CountTokens => Self::Messages(MessageUsage::default()),
+        }
+    }
+}
+
+impl Inspector {
+    /// Reads the `data` of the next event.
+    pub fn inspect(&mut self, data: &[u8]) -> Payload {
+        match self {
+            Self::Completions => inspect(data),
+            Self::Responses => inspect_responses(data),
+            Self::Messages(so_far) => inspect_messages(data, so_far),
+        }
     }
 }
 

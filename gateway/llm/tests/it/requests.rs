@@ -44,7 +44,10 @@ fn a_response_and_a_message_have_limits_of_their_own_name() {
         let missing = RequestError::Missing { field: "messages" };
         assert_eq!(peek(operation, r#"{"model":"m"}"#).unwrap_err(), missing);
     }
-    assert!(peek(Operation::Responses, r#"{"model":"m"}"#).is_ok(), "a stored prompt may stand for the input");
+    assert!(
+        peek(Operation::Responses, r#"{"model":"m"}"#).is_ok(),
+        "a stored prompt may stand for the input"
+    );
 }
 
 #[test]

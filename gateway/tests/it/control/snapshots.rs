@@ -56,6 +56,7 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
                 kind: ProviderKind::OpenAICompatible,
                 upstream,
                 credential: None,
+                azure_api_version: None,
                 models: vec![],
                 limits: ProviderLimits::default(),
                 timeouts: Timeouts {
@@ -86,6 +87,7 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
                     on: vec![],
                 },
                 priority: 0,
+                drop_unsupported: false,
             },
         )]),
         tenants: BTreeMap::from([(

@@ -6,6 +6,7 @@ pub mod harness;
 mod health;
 mod http2;
 mod lifecycle;
+mod passed;
 mod plain;
 mod retries;
 pub mod script;

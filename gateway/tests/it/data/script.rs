@@ -1,8 +1,8 @@
 //! A provider that sends exactly the bytes that a test wants, in exactly the pieces.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +23,7 @@ pub struct Script {
     pub requests: Arc<AtomicUsize>,
     /// Connections that the gateway has closed.
     pub closed: Arc<AtomicUsize>,
+    heads: Arc<Mutex<Vec<String>>>,
     steps: mpsc::UnboundedSender<Do>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -33,13 +34,16 @@ impl Script {
         let address = listener.local_addr().unwrap();
         let (requests, closed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (steps, mut receiver) = mpsc::unbounded_channel();
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
         let task = tokio::spawn({
             let (requests, closed) = (Arc::clone(&requests), Arc::clone(&closed));
+            let heads = Arc::clone(&heads);
             async move {
                 loop {
                     let (mut stream, _) = listener.accept().await.unwrap();
                     stream.set_nodelay(true).unwrap();
-                    read_request(&mut stream).await;
+                    let head = read_request(&mut stream).await;
+                    heads.lock().unwrap().push(head);
                     requests.fetch_add(1, Ordering::SeqCst);
                     follow(&mut stream, &mut receiver, &closed).await;
                 }
@@ -49,6 +53,7 @@ impl Script {
             address,
             requests,
             closed,
+            heads,
             steps,
             task,
         }
@@ -56,6 +61,11 @@ impl Script {
 
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// The heads of the requests that came, in lower case.
+    pub fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
     }
 
     pub fn send(&self, bytes: impl Into<Vec<u8>>) {
@@ -117,24 +127,25 @@ async fn follow(stream: &mut TcpStream, steps: &mut mpsc::UnboundedReceiver<Do>,
     }
 }
 
-async fn read_request(stream: &mut TcpStream) {
+async fn read_request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     loop {
         let read = stream.read(&mut piece).await.unwrap();
         assert!(read > 0, "the gateway closed before it sent a request");
         bytes.extend_from_slice(&piece[..read]);
-        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             continue;
         };
+        let head = head.to_ascii_lowercase();
         let length = head
             .split("content-length: ")
             .nth(1)
             .and_then(|rest| rest.split("\r\n").next());
         // A GET has no body and says no length.
         if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
-            return;
+            return head;
         }
     }
 }

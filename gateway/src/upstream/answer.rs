@@ -1,0 +1,154 @@
+//! An answer as it comes in: all of it, or its beginning and where the rest comes from.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header, response};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
+
+use super::balance::Outstanding;
+use super::failure::Failure;
+use super::pool::Lease;
+use crate::meter::UpstreamErrorKind;
+
+/// An answer of which the first bytes are here.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status and headers as the provider sent them.
+    pub head: response::Parts,
+    /// Whether it is a stream of events.
+    pub events: bool,
+    /// The body.
+    pub body: AnswerBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// All of it.
+    Whole(Bytes),
+    /// Its beginning, and where the rest comes from.
+    Begun {
+        /// What has come so far; not empty.
+        first: Bytes,
+        /// The rest.
+        rest: Rest,
+    },
+}
+
+/// The rest of an answer, and what is held until it has been read. Dropping it cancels the request at the provider.
+#[derive(Debug)]
+pub struct Rest {
+    /// The provider's body.
+    pub body: Incoming,
+    /// Silence that is allowed.
+    pub idle: Duration,
+    /// When the whole request must be done.
+    pub deadline: Instant,
+    pub(super) lease: Lease,
+    pub(super) outstanding: Option<Outstanding>,
+}
+
+impl Rest {
+    /// The body has been read to its end: the connection is free for the next request.
+    pub fn finish(self) {
+        drop(self.outstanding);
+        self.lease.recycle();
+    }
+}
+
+pub(super) fn timeout_kind(deadline: Instant) -> UpstreamErrorKind {
+    if Instant::now() >= deadline {
+        UpstreamErrorKind::TotalTimeout
+    } else {
+        UpstreamErrorKind::FirstTokenTimeout
+    }
+}
+
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        value
+            .as_bytes()
+            .get(..EVENT_STREAM.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+    })
+}
+
+/// Waits for the first bytes of a stream.
+pub(super) async fn begin(mut rest: Rest, first_by: Instant) -> Result<AnswerBody, Failure> {
+    loop {
+        let Ok(frame) = tokio::time::timeout_at(first_by, rest.body.frame()).await else {
+            return Err(timeout_kind(rest.deadline).into());
+        };
+        match frame
+            .transpose()
+            .map_err(|_| UpstreamErrorKind::Interrupted)?
+            .map(hyper::body::Frame::into_data)
+        {
+            Some(Ok(first)) if !first.is_empty() => return Ok(AnswerBody::Begun { first, rest }),
+            // An empty frame or trailers: neither is a first byte.
+            Some(_) => {}
+            None => {
+                // A stream without a single event is no answer.
+                rest.finish();
+                return Err(UpstreamErrorKind::Malformed.into());
+            }
+        }
+    }
+}
+
+/// Reads a body to its end, or up to a size from which it is passed on as it comes.
+pub(super) async fn read(mut rest: Rest, limit: usize, first_by: Instant) -> Result<AnswerBody, Failure> {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    let mut wait_until = first_by;
+    loop {
+        if rest.body.is_end_stream() {
+            rest.finish();
+            return Ok(AnswerBody::Whole(join(first, more)));
+        }
+        let Ok(frame) = tokio::time::timeout_at(wait_until, rest.body.frame()).await else {
+            let over = Instant::now() >= rest.deadline;
+            return Err(if over {
+                UpstreamErrorKind::TotalTimeout
+            } else {
+                UpstreamErrorKind::IdleTimeout
+            }
+            .into());
+        };
+        match frame
+            .transpose()
+            .map_err(|_| UpstreamErrorKind::Interrupted)?
+            .map(hyper::body::Frame::into_data)
+        {
+            // The usual case is a body that comes in one piece: it is not copied.
+            Some(Ok(data)) if first.is_empty() => first = data,
+            Some(Ok(data)) => {
+                if more.is_empty() {
+                    more.extend_from_slice(&first);
+                }
+                more.extend_from_slice(&data);
+            }
+            Some(Err(_trailers)) => {}
+            None => {
+                rest.finish();
+                return Ok(AnswerBody::Whole(join(first, more)));
+            }
+        }
+        if first.len().max(more.len()) > limit {
+            return Ok(AnswerBody::Begun {
+                first: join(first, more),
+                rest,
+            });
+        }
+        wait_until = rest.deadline.min(Instant::now() + rest.idle);
+    }
+}
+
+/// `more` holds all that came once there was a second piece.
+fn join(first: Bytes, more: BytesMut) -> Bytes {
+    if more.is_empty() { first } else { more.freeze() }
+}
