@@ -90,7 +90,7 @@ impl Journey<'_> {
         route.budget.first_try();
         let mut last: Failure = UpstreamErrorKind::Unhealthy.into();
         let mut failed: BackendSet = 0;
-        let mut unable: BackendSet = 0;
+        let mut wordless: BackendSet = 0;
         let mut backend = permit.backend();
         while let Some(at) = backend {
             let tries = self.tries;
@@ -98,7 +98,7 @@ impl Journey<'_> {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => {
                     if failure.is_unsupported() {
-                        unable |= 1 << at;
+                        wordless |= 1 << at;
                     }
                     self.keep(&mut last, failure);
                 }
@@ -135,7 +135,7 @@ impl Journey<'_> {
                 Err(failure) => self.keep(&mut last, failure),
             }
         }
-        let able = usable & !unable;
+        let able = usable & !wordless;
         if self.tries == 0
             && able != 0
             && let Some(at) = permit.move_to_backend(&route.candidates, able)
