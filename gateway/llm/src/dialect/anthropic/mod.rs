@@ -3,14 +3,41 @@
 //! Requests for Anthropic are written as its API took them in version `2023-06-01` ([`VERSION`]): later versions add
 //! nothing to the bodies, and take away what older models still know.
 //!
-//! # What of the shared terms the dialect does not have
+//! # By model
 //!
-//! - Several answers, seeds, penalties, log probabilities, sound, JSON without a schema, a temperature above 1, names of
-//!   speakers: reported.
-//! - Instructions behind the first turn: see [`write::turns`](write), by model.
-//! - How tokens are drawn and how much the model thinks: by model, see [`model`]. A name that the table does not know
-//!   counts as the newest of its family.
-//! - Proofs of calls (Gemini's) travel to the client and back in the ids of the calls.
+//! One dialect, but not one set of fields: what a generation of models needs, another refuses with an error. Requests are
+//! written for the generation that the model's name tells; a name of no known one counts as the newest of its family, and
+//! one without `claude` in it as a server that is compatible with the dialect as it was in the beginning.
+//!
+//! | | to 4.5 | 4.6 | 4.7 and later | compatible servers |
+//! |---|---|---|---|---|
+//! | thinking by budget | yes | yes | no | yes |
+//! | adaptive thinking, effort | no: an effort is a share of the limit | yes, without `xhigh` | yes | a share too |
+//! | thinking off | yes | yes | not Opus 5.5, Fable and Mythos; `between_tools` for Sonnet 5.5 | yes |
+//! | `temperature`, `top_p`, `top_k` | yes, from 4.1 one of the first two | the same; not with thinking | no | yes |
+//! | a call that is demanded | yes, not with a budget | the same | not Opus 5.5, Sonnet 5.5, Fable 5.1 | yes |
+//! | instructions behind a user's turn | no | no | Opus 4.8, Fable and Mythos 5, all 5.5 | no |
+//!
+//! What a model does not take is reported, but for a value that says what it does anyway.
+//!
+//! # What no model takes
+//!
+//! Reported: several answers, seeds, penalties, log probabilities, sound, JSON without a schema, a temperature above 1,
+//! names of speakers, stop texts of white space, images to be looked at in low detail, media of an assistant, arguments
+//! that are no object, pages of the web as sources of an earlier text.
+//!
+//! Left out without a report, as it says nothing: text without a letter; thoughts without a proof, or with another
+//! provider's, and proofs of calls (Anthropic takes only its own back); a choice of tools where there are none.
+//!
+//! # What requests say in other words
+//!
+//! - Messages of the developer are the system's, and refusals are what the model said.
+//! - The name and the description of a schema stand in it as `title` and `description`, unless it has these.
+//! - Degrees of thinking are steps of each provider's own scale: one that a model does not have becomes the next higher,
+//!   or the highest.
+//! - Documents of text are plain text, and ids of calls with other characters than Anthropic takes are escaped.
+//!
+//! To clients of this dialect, proofs of calls (Gemini's) travel in the ids of the calls, and come back in them.
 //!
 //! # Token counts of streams
 //!
