@@ -26,7 +26,7 @@
 //! names of speakers, stop texts of white space, images to be looked at in low detail, media of an assistant, arguments
 //! that are no object, pages of the web as sources of an earlier text.
 //!
-//! Left out without a report, as it says nothing: text without a letter; thoughts without a proof, or with another
+//! Left out without a report, as it says nothing: text of white space; thoughts without a proof, or with another
 //! provider's, and proofs of calls (Anthropic takes only its own back); a choice of tools where there are none.
 //!
 //! # What requests say in other words

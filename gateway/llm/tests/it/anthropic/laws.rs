@@ -93,4 +93,28 @@ proptest! {
             let _ = events(&[body]);
         }
     }
+
+    #[test]
+    fn nothing_that_is_nearly_right_panics(
+        request in request(ADAPTIVE),
+        answer in answer(),
+        damage in prop::collection::vec((any::<Index>(), 0usize..12, select(vec!["", "null", "1", "[]", "{}", "\"x\"", "\"", ","])), 1..4),
+    ) {
+        let target = Target { model: ADAPTIVE, ..Target::default() };
+        let body = Messages::write_request(&request, &target, &mut Report::about(Messages::NAME));
+        let whole = Messages::write_answer(&answer, &context());
+        let sent = stream(&as_events(&answer));
+        for good in [body, whole, sent.into_bytes()] {
+            let mut bad = good;
+            for (place, length, with) in &damage {
+                let start = place.index(bad.len() + 1);
+                let end = bad.len().min(start + length);
+                bad.splice(start..end, with.bytes());
+            }
+            let _ = Messages::read_request(&bad);
+            let _ = Messages::read_answer(&bad);
+            let _ = Messages::read_error(400, &bad);
+            collect(&events(&[&bad]));
+        }
+    }
 }
