@@ -49,7 +49,7 @@ async fn a_message_passes_with_the_gateways_key_and_is_metered() {
     let sim = sim();
     let gateway = anthropic(&sim.url());
     let mut body = message("claude");
-    body["unknown"] = json!({"kept": [1.0]});
+    body["metadata"] = json!({"user_id": "kept"});
     let mut request = gateway.request("/v1/messages?beta=true", &body);
     let headers = request.headers_mut();
     headers.remove("authorization");
