@@ -38,11 +38,15 @@ env: ## Print what a shell needs for kubectl and helm: eval "$$(make -s env)"
 	@$(DEV) --quiet env
 
 .PHONY: test
-test: setup lint test-unit test-e2e ## Run every test, those on a real cluster included
+test: setup lint test-unit test-clients test-e2e ## Run every test, those on a real cluster included
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster
 	cargo test --workspace --exclude tokenweir-e2e
+
+.PHONY: test-clients
+test-clients: setup ## Run the official clients of OpenAI and Anthropic and others against the gateway
+	tools/test-clients $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: setup ## Run the tests on a real cluster

@@ -1,0 +1,86 @@
+"""The stand, and the clients as their documentation says to make them: with a base URL and a key."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+
+import openai
+import pytest
+
+import stand as stand_program
+
+# Nothing of the environment may lead a client elsewhere, and no client may report to its maker.
+for name in list(os.environ):
+    if name.startswith(("OPENAI_", "ANTHROPIC_", "LANGCHAIN_", "LANGSMITH_")) or name.lower().endswith("_proxy"):
+        del os.environ[name]
+os.environ["LANGSMITH_TRACING"] = "false"
+
+# Long enough for a slow machine, short enough to end a wait that cannot succeed.
+PATIENCE = 10.0
+
+
+class Stand:
+    """Where the gateway and the simulator are, and what the simulator saw."""
+
+    def __init__(self, where):
+        self.gateway = where["gateway"]
+        self.base = f"{self.gateway}/v1"
+        self.key = where["key"]
+        self._sim = where["sim"]
+
+    def seen(self, mark):
+        """The requests with this mark as the simulator saw them, oldest first."""
+        with urllib.request.urlopen(f"{self._sim}/sim/requests", timeout=PATIENCE) as answer:
+            requests = json.load(answer)
+        return [request for request in requests if request["headers"].get("x-sim-key") == mark]
+
+    def wait_for_outcome(self, mark, outcome):
+        """Waits until the only request with this mark has ended so."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            outcomes = [request["outcome"] for request in self.seen(mark)]
+            if outcomes == [outcome]:
+                return
+            assert time.monotonic() < deadline, f"requests ended as {outcomes} and not as {outcome}"
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def stand():
+    program = Path(stand_program.__file__)
+    process = subprocess.Popen([sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    assert line, "the stand did not start; it says above why"
+    yield Stand(json.loads(line))
+    process.stdin.close()
+    assert process.wait(PATIENCE) == 0, "the gateway or the simulator did not live through the tests; the reason is above"
+
+
+@pytest.fixture(params=stand_program.WIRES)
+def wire(request):
+    """The model that leads to a provider of each wire in turn."""
+    return request.param
+
+
+@pytest.fixture
+def mark():
+    """Marks the requests of one test, so that its faults and its traces are its own."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def fault(mark):
+    """Makes headers that have the provider fail in a way."""
+    return lambda text: {"x-sim-fault": text, "x-sim-key": mark}
+
+
+@pytest.fixture(scope="session")
+def client(stand):
+    """OpenAI's client. It does not retry, so that tests see what came; `with_options` says otherwise."""
+    with openai.OpenAI(base_url=stand.base, api_key=stand.key, max_retries=0, timeout=PATIENCE) as made:
+        yield made
