@@ -26,14 +26,22 @@ PATIENCE = 30.0
 KEY = "twk-clients-0123456789abcdef0123456789abcdef"
 PROVIDER_KEY = "sk-provider-of-the-stand"
 
-# Wires behind the gateway. Each is the name of a provider, and of the model that clients ask for to reach it; the value
-# completes the provider's specification.
-WIRES = {
-    "openai": lambda sim: {"type": "OpenAI", "endpoint": f"{sim}/v1"},
-    "compatible": lambda sim: {"type": "OpenAICompatible", "endpoint": f"{sim}/v1"},
-}
+# What clients ask for, and the wires behind the gateway that answer it. A wire is the name of a provider, and of the model
+# that clients ask for to reach it.
+ALL = ["openai", "compatible"]
+OPERATIONS = {"chat": ALL, "completions": ALL, "embeddings": ALL}
 
-# The route on which the gateway itself tries again.
+
+def specifications(sim):
+    """What the specification of each wire's provider is, apart from its credentials."""
+    return {
+        "openai": {"type": "OpenAI", "endpoint": f"{sim}/v1"},
+        "compatible": {"type": "OpenAICompatible", "endpoint": f"{sim}/v1"},
+    }
+
+
+# The route of the documentation's snippets, and the one on which the gateway itself tries again.
+ASSISTANT = "assistant"
 RETRYING = "retrying"
 
 
@@ -102,10 +110,11 @@ def configuration(sim):
     yield resource("LLMGateway", "edge", {"listeners": [{"port": 8080}]})
     yield secret("provider", PROVIDER_KEY)
     yield secret("tenant", KEY)
-    for name, specification in WIRES.items():
+    for name, specification in specifications(sim).items():
         credentials = {"secretRef": {"name": "provider", "key": "key"}}
-        yield resource("ModelProvider", name, {"credentials": credentials, **specification(sim)})
+        yield resource("ModelProvider", name, {"credentials": credentials, **specification})
         yield route(name, name, 0)
+    yield route(ASSISTANT, "openai", 0)
     yield route(RETRYING, "openai", 2)
     keys = [{"name": "test", "secretRef": {"name": "tenant", "key": "key"}}]
     yield resource("Tenant", "team", {"auth": {"apiKeys": keys}})
@@ -139,7 +148,7 @@ def serve(folder):
         with Program(os.environ["TOKENWEIR_GATEWAY_BIN"], arguments, pattern) as gateway:
             url = f"http://{gateway.address}"
             wait_until_ready(url)
-            print(json.dumps({"gateway": url, "sim": sim.address, "key": KEY, "wires": list(WIRES)}), flush=True)
+            print(json.dumps({"gateway": url, "sim": sim.address, "key": KEY, "operations": OPERATIONS}), flush=True)
             sys.stdin.read()
             return "\n".join(filter(None, [gateway.complaint(), sim.complaint()]))
 

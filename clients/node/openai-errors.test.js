@@ -26,7 +26,7 @@ test("a request without a model is bad", async () => {
   await assert.rejects(client.chat.completions.create({ model: "", messages }), OpenAI.BadRequestError);
 });
 
-for (const wire of stand.wires) {
+for (const wire of stand.over.chat) {
   const chat = (client, headers, more = {}) =>
     client.chat.completions.create({ model: wire, messages, ...more }, { headers });
 

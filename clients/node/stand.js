@@ -38,11 +38,12 @@ export async function start() {
 
 /** Where the gateway and the simulator are, and what the simulator saw. */
 class Stand {
-  constructor({ gateway, sim, key, wires }) {
+  constructor({ gateway, sim, key, operations }) {
     this.gateway = gateway;
     this.base = `${gateway}/v1`;
     this.key = key;
-    this.wires = wires;
+    // By what clients ask for: the models that lead to each wire which answers it.
+    this.over = operations;
     this.sim = sim;
   }
 

@@ -55,16 +55,18 @@ def stand():
     program = Path(stand_program.__file__)
     process = subprocess.Popen([sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
-    assert line, "the stand did not start; it says above why"
+    if not line:
+        pytest.exit("the stand did not start; it says above why", returncode=3)
     yield Stand(json.loads(line))
     process.stdin.close()
     assert process.wait(PATIENCE) == 0, "the gateway or the simulator did not live through the tests; the reason is above"
 
 
-@pytest.fixture(params=stand_program.WIRES)
-def wire(request):
-    """The model that leads to a provider of each wire in turn."""
-    return request.param
+def pytest_generate_tests(metafunc):
+    """`wire` is in turn the model that leads to each wire which answers what the mark `over` names."""
+    if "wire" in metafunc.fixturenames:
+        [operation] = metafunc.definition.get_closest_marker("over").args
+        metafunc.parametrize("wire", stand_program.OPERATIONS[operation])
 
 
 @pytest.fixture

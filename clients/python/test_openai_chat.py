@@ -3,6 +3,9 @@
 import asyncio
 
 import openai
+import pytest
+
+pytestmark = pytest.mark.over("chat")
 
 HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say hello."}]
 

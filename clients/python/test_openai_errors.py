@@ -5,6 +5,8 @@ import time
 import openai
 import pytest
 
+pytestmark = pytest.mark.over("chat")
+
 HELLO = [{"role": "user", "content": "Say hello."}]
 
 

@@ -1,0 +1,114 @@
+// The Vercel AI SDK with its provider for OpenAI.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createOpenAI } from "@ai-sdk/openai";
+import { APICallError, Output, embedMany, generateText, stepCountIs, streamText, tool } from "ai";
+import { z } from "zod";
+
+import { fault, start, words } from "./stand.js";
+
+const stand = await start();
+const openai = createOpenAI({ baseURL: stand.base, apiKey: stand.key });
+
+const city = z.object({ city: z.string() });
+const tools = {
+  weather: tool({ description: "Tells the weather.", inputSchema: city, execute: async ({ city }) => `Snow in ${city}.` }),
+  clock: tool({ description: "Tells the time.", inputSchema: city, execute: async ({ city }) => `Noon in ${city}.` }),
+};
+// The first step calls the tools, the second one answers.
+const loop = {
+  tools,
+  stopWhen: stepCountIs(3),
+  prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? "required" : "none" }),
+};
+const forecast = z.object({ city: z.string(), sky: z.enum(["clear", "grey"]), degrees: z.number() });
+
+for (const wire of stand.over.chat) {
+  const model = openai.chat(wire);
+
+  test(`${wire}: text is generated`, async () => {
+    const { text, usage, finishReason } = await generateText({ model, prompt: "Say hello." });
+    assert.equal(finishReason, "stop");
+    assert.equal(usage.outputTokens, words(text));
+  });
+
+  test(`${wire}: text streams`, async () => {
+    const { textStream, usage } = streamText({ model, prompt: "Say hello." });
+    const pieces = [];
+    for await (const piece of textStream) pieces.push(piece);
+    assert.ok(pieces.length > 1);
+    assert.equal((await usage).outputTokens, words(pieces.join("")));
+  });
+
+  test(`${wire}: tools are called at once and their results lead to the answer`, async () => {
+    const { steps, text } = await generateText({ model, prompt: "Both, please. [[sim:calls=2]]", ...loop });
+    assert.deepEqual(steps[0].toolResults.map((result) => result.toolName), ["weather", "clock"]);
+    assert.equal(steps.length, 2);
+    assert.ok(text);
+  });
+
+  test(`${wire}: tools are called in a stream`, async () => {
+    const result = streamText({ model, prompt: "Both, please. [[sim:calls=2]]", ...loop });
+    const seen = [];
+    for await (const part of result.fullStream) {
+      if (part.type === "tool-result") seen.push(part.toolName);
+      assert.notEqual(part.type, "error");
+    }
+    assert.deepEqual(seen.sort(), ["clock", "weather"]);
+    assert.ok(await result.text);
+  });
+
+  test(`${wire}: structured output is an instance of its type`, async () => {
+    const { output } = await generateText({ model, prompt: "Bern?", output: Output.object({ schema: forecast }) });
+    assert.ok(forecast.safeParse(output).success);
+  });
+
+  test(`${wire}: structured output streams`, async () => {
+    const result = streamText({ model, prompt: "Bern?", output: Output.object({ schema: forecast }) });
+    assert.ok(forecast.safeParse(await result.output).success);
+  });
+
+  test(`${wire}: an error of the provider tells its status and whether another try may help`, async () => {
+    for (const [status, again] of [[400, false], [429, true], [500, true]]) {
+      const request = { model, prompt: "Hello", maxRetries: 0, headers: fault(String(status)) };
+      await assert.rejects(generateText(request), (error) => {
+        assert.ok(APICallError.isInstance(error), String(error));
+        assert.equal(error.statusCode, status);
+        assert.equal(error.isRetryable, again);
+        return true;
+      });
+    }
+  });
+
+  test(`${wire}: the SDK tries again after an error of the server`, async () => {
+    const { text } = await generateText({ model, prompt: "Hello", maxRetries: 1, headers: fault("429;retry-after=1,ok") });
+    assert.ok(text);
+  });
+
+  test(`${wire}: a stream that fails in its middle tells so after what came`, async () => {
+    const errors = [];
+    const result = streamText({
+      model,
+      prompt: "Hello",
+      maxRetries: 0,
+      headers: fault("reset;after=3"),
+      onError: ({ error }) => errors.push(error),
+    });
+    const parts = [];
+    for await (const part of result.fullStream) parts.push(part.type);
+    assert.equal(parts.filter((type) => type === "text-delta").length, 3);
+    assert.ok(parts.includes("error"));
+    assert.equal(errors.length, 1);
+  });
+}
+
+for (const wire of stand.over.embeddings) {
+  test(`${wire}: embeddings are vectors`, async () => {
+    const values = ["a red apple", "a red pear"];
+    const { embeddings } = await embedMany({ model: openai.embedding(wire), values });
+    assert.equal(embeddings.length, 2);
+    for (const vector of embeddings) assert.ok(Math.abs(Math.hypot(...vector) - 1) < 1e-3);
+  });
+}
