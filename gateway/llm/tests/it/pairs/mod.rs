@@ -6,6 +6,8 @@
 mod inputs;
 mod large;
 mod laws;
+mod probes;
+mod table;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
