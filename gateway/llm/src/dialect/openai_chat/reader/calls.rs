@@ -49,8 +49,9 @@ impl Braces {
                 _ if self.in_string => {}
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => {
+                    // One that closes nothing is no JSON, and so no end of it.
+                    self.closed |= self.depth == 1;
                     self.depth = self.depth.saturating_sub(1);
-                    self.closed |= self.depth == 0;
                 }
                 _ => {}
             }
@@ -90,8 +91,6 @@ impl Calls {
         let position = if let Some(position) = self.position(index, id.as_deref(), name.is_some()) {
             position
         } else {
-            // The one before is most likely complete, and then need not wait for the end.
-            self.settle(choice, events);
             if self.all.len() == MOST_CALLS {
                 return Err(TooMany);
             }
@@ -99,6 +98,10 @@ impl Calls {
             self.open += 1;
             self.all.len() - 1
         };
+        if name.is_some() && self.all.get(position).is_some_and(|call| call.stage == Stage::Nameless) {
+            // The one before is most likely complete, and then need not wait for the end.
+            self.settle(choice, events);
+        }
         let Some(call) = self.all.get_mut(position) else {
             return Ok(());
         };
