@@ -3,6 +3,7 @@
 //! A field stands here once it works. Defaults and rules are part of the schema, so that `kubectl explain` and
 //! `kubectl get -o yaml` show them and the API server enforces them.
 
+mod cloud;
 mod edge;
 mod gateway;
 mod health;
@@ -14,6 +15,7 @@ mod signal;
 mod tenant;
 mod upstream_tls;
 
+pub use cloud::{Aws, AwsSecretRef, Google};
 pub use edge::{EgressProxy, GatewayLimits, Listener, Protocol};
 pub use gateway::{
     AccessLog, Admission, LLMGateway, LLMGatewaySpec, LLMGatewayStatus, Otlp, PerTenant, PodTemplate, Queue,

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ProviderHealth, ProviderTls, Scheme, SecretKeyRef};
+use crate::api::{Aws, Google, ProviderHealth, ProviderTls, Scheme, SecretKeyRef};
 use crate::{Duration, rules};
 
 /// Where OpenAI itself answers: the endpoint of a provider of type `OpenAI` that names none.
@@ -47,19 +47,41 @@ pub const ANTHROPIC_ENDPOINT: &str = "https://api.anthropic.com/v1";
         &["self.endpoint", "self.backendRef.name"],
     ),
     validation = rules::rule(
-        "self.type in ['OpenAI', 'Anthropic'] || has(self.endpoint) || has(self.backendRef)",
+        "self.type in ['OpenAI', 'Anthropic', 'Bedrock', 'Gemini', 'Vertex'] || has(self.endpoint) || has(self.backendRef)",
         "a provider of type %s needs endpoint (a URL) or backendRef (a Service); neither is given",
         &["self.type"],
     ),
     validation = rules::rule(
-        "!(self.type in ['OpenAI', 'Anthropic']) || has(self.endpoint) || has(self.backendRef) || has(self.credentials)",
+        "!(self.type in ['OpenAI', 'Anthropic', 'Gemini', 'Vertex']) || has(self.endpoint) || has(self.backendRef) || has(self.credentials)",
         "a provider of type %s without endpoint is the public API of that name, which needs an API key; give credentials.secretRef",
         &["self.type"],
     ),
     validation = rules::rule(
-        "self.type != 'AzureOpenAI' || !has(self.backendRef)",
-        "a provider of type AzureOpenAI is reached at an endpoint, not at a Service (%s)",
-        &["self.backendRef.name"],
+        "!(self.type in ['AzureOpenAI', 'Bedrock', 'Gemini', 'Vertex']) || !has(self.backendRef)",
+        "a provider of type %s is reached at an endpoint, not at a Service (%s)",
+        &["self.type", "self.backendRef.name"],
+    ),
+    validation = rules::rule(
+        "(self.type == 'Bedrock') == has(self.aws)",
+        "a provider of type %s has aws %s; it belongs to providers of type Bedrock, and to all of them",
+        &["self.type", "has(self.aws) ? 'given' : 'not given'"],
+    ),
+    validation = rules::rule(
+        "self.type != 'Bedrock' || !has(self.aws) || has(self.credentials) != has(self.aws.secretRef)",
+        "a provider of type Bedrock needs either aws.secretRef (keys that sign requests) or credentials.secretRef (an API key of \
+         Bedrock); %s given",
+        &["has(self.credentials) ? 'both are' : 'neither is'"],
+    ),
+    validation = rules::rule(
+        "(self.type == 'Vertex') == has(self.google)",
+        "a provider of type %s has google %s; it belongs to providers of type Vertex, and to all of them",
+        &["self.type", "has(self.google) ? 'given' : 'not given'"],
+    ),
+    validation = rules::rule(
+        "!(self.type in ['Bedrock', 'Vertex']) || !has(self.health) || !has(self.health.activeProbe)",
+        "a provider of type %s takes no health.activeProbe: its requests are signed or carry tokens, and there is no path that \
+         costs nothing",
+        &["self.type"],
     ),
     validation = rules::rule(
         "self.type == 'AzureOpenAI' || !has(self.azure)",
@@ -67,9 +89,9 @@ pub const ANTHROPIC_ENDPOINT: &str = "https://api.anthropic.com/v1";
         &["self.type"],
     ),
     validation = rules::rule(
-        "!(self.type in ['OpenAI', 'OpenAICompatible']) || !has(self.credentials) || !has(self.credentials.scheme) || \
-         self.credentials.scheme != 'ApiKey'",
-        "a provider of type %s takes its key as Bearer; leave out credentials.scheme",
+        "self.type in ['Anthropic', 'AzureOpenAI'] || !has(self.credentials) || !has(self.credentials.scheme) || \
+         (self.type in ['OpenAI', 'OpenAICompatible', 'Bedrock'] && self.credentials.scheme != 'ApiKey')",
+        "a provider of type %s takes its key in one way alone; leave out credentials.scheme",
         &["self.type"],
     ),
     validation = rules::rule(
@@ -88,6 +110,8 @@ pub struct ModelProviderSpec {
     /// Base URL, with the path that stands before `/chat/completions` or `/messages`. Without `endpoint` and `backendRef`
     /// type `OpenAI` is `https://api.openai.com/v1`, and type `Anthropic` is `https://api.anthropic.com/v1`. For type
     /// `AzureOpenAI` the resource, such as `https://NAME.openai.azure.com`; the API's path is added if the URL has none.
+    /// Types `Bedrock`, `Gemini` and `Vertex` know where they are; `endpoint` is for private ones, such as a VPC endpoint. For
+    /// `Gemini` it has the version of the API, `/v1beta`, at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = rules::http_url())]
@@ -108,6 +132,14 @@ pub struct ModelProviderSpec {
     /// What only Azure OpenAI has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure: Option<Azure>,
+
+    /// What only Amazon Bedrock has, and always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<Aws>,
+
+    /// What only Vertex AI has, and always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub google: Option<Google>,
 
     /// Models that the provider has. Empty: any name is passed on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -146,6 +178,12 @@ pub enum ProviderType {
     Anthropic,
     /// OpenAI's models at Azure. The names of models are those of deployments.
     AzureOpenAI,
+    /// Amazon Bedrock. The names of models are ids of models, inference profiles or their ARNs.
+    Bedrock,
+    /// Google's Gemini API.
+    Gemini,
+    /// Gemini on Google's Vertex AI.
+    Vertex,
 }
 
 /// A Service whose pods answer.
@@ -183,11 +221,12 @@ fn default_path() -> String {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// The Secret field with the API key. A change reaches the pods without a restart.
+    /// The Secret field with the API key; for type `Vertex` with the JSON key of a service account. A change reaches the
+    /// pods without a restart.
     pub secret_ref: SecretKeyRef,
 
-    /// How the key is sent. Absent: as the type's own clients do, which is `Bearer` for `OpenAI` and `OpenAICompatible`,
-    /// and `ApiKey` for the others.
+    /// How the key is sent. Absent: as the type's own clients do, which is `ApiKey` for `Anthropic` and `AzureOpenAI`, and
+    /// `Bearer` for `OpenAI`, `OpenAICompatible` and `Bedrock`. Types `Gemini` and `Vertex` have one way alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<CredentialScheme>,
 }

@@ -182,14 +182,21 @@ impl Secrets {
         Ok(value)
     }
 
-    /// A credential. White space around it is cut off: many Secrets are made with a line break at the end.
-    pub fn credential(&self, reference: &SecretKeyRef) -> Result<&str, SecretError> {
+    /// A text of any form, such as a key file. White space around it is cut off.
+    pub fn text(&self, reference: &SecretKeyRef) -> Result<&str, SecretError> {
         let value = self.0.get(&reference.name).ok_or(SecretError::NotFound)?;
         let value = value.get(&reference.key).ok_or(SecretError::NoKey)?;
         let text = std::str::from_utf8(value).map_err(|_| SecretError::NotText)?.trim();
         if text.is_empty() {
-            return Err(SecretError::Empty);
+            Err(SecretError::Empty)
+        } else {
+            Ok(text)
         }
+    }
+
+    /// A credential. White space around it is cut off: many Secrets are made with a line break at the end.
+    pub fn credential(&self, reference: &SecretKeyRef) -> Result<&str, SecretError> {
+        let text = self.text(reference)?;
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SecretError::NotText);
         }

@@ -6,6 +6,7 @@
 //! An object with a mistake is left out, or only the part of it that is wrong; everything else is served. Each object
 //! gets a [`Verdict`] that names the fields at fault.
 
+mod cloud;
 mod edge;
 mod egress;
 mod gateway;

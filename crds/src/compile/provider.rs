@@ -8,7 +8,7 @@ use tokenweir_config::{
 };
 
 use super::egress::Egress;
-use super::{Inputs, Problem, edge};
+use super::{Inputs, Problem, cloud, edge};
 use crate::api::{
     self, ANTHROPIC_ENDPOINT, CredentialScheme, ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType,
 };
@@ -39,16 +39,9 @@ pub(super) fn providers<'a>(inputs: &'a Inputs<'_>, egress: Option<&Egress<'_>>)
 }
 
 fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProviderSpec) -> Result<Provider, Problem> {
-    let credential = match &spec.credentials {
-        None => None,
-        Some(credentials) => {
-            let reference = &credentials.secret_ref;
-            let secret = inputs.secrets.credential(reference).map_err(|error| {
-                let message = format!("Secret {}, key {}: {error}", reference.name, reference.key);
-                Problem::unresolved(error.reason(), "spec.credentials.secretRef", message)
-            })?;
-            Some(credential(spec.provider_type, credentials.scheme, secret))
-        }
+    let credential = match cloud::credential(inputs, spec)? {
+        Some(credential) => Some(credential),
+        None => key(inputs, spec)?,
     };
     let upstream = upstream(inputs, spec)?;
     let proxy = match &upstream {
@@ -61,6 +54,9 @@ fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProvid
             ProviderType::OpenAICompatible => ProviderKind::OpenAICompatible,
             ProviderType::Anthropic => ProviderKind::Anthropic,
             ProviderType::AzureOpenAI => ProviderKind::AzureOpenAI,
+            ProviderType::Bedrock => ProviderKind::Bedrock,
+            ProviderType::Gemini => ProviderKind::Gemini,
+            ProviderType::Vertex => ProviderKind::Vertex,
         },
         upstream,
         credential,
@@ -96,12 +92,25 @@ fn health(spec: &api::ProviderHealth) -> Health {
     }
 }
 
+/// The key of a provider that is in no cloud.
+fn key(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Option<Credential>, Problem> {
+    let Some(credentials) = &spec.credentials else {
+        return Ok(None);
+    };
+    let reference = &credentials.secret_ref;
+    let secret = inputs.secrets.credential(reference).map_err(|error| {
+        let message = format!("Secret {}, key {}: {error}", reference.name, reference.key);
+        Problem::unresolved(error.reason(), "spec.credentials.secretRef", message)
+    })?;
+    Ok(Some(credential(spec.provider_type, credentials.scheme, secret)))
+}
+
 /// How a key is sent: as the object says, else as the provider's own clients do.
 fn credential(provider: ProviderType, scheme: Option<CredentialScheme>, secret: &str) -> Credential {
     let own_header = match provider {
-        ProviderType::OpenAI | ProviderType::OpenAICompatible => None,
         ProviderType::Anthropic => Some("x-api-key"),
         ProviderType::AzureOpenAI => Some("api-key"),
+        _ => None,
     };
     match own_header {
         Some(name) if scheme != Some(CredentialScheme::Bearer) => Credential::Header(HeaderCredential {
@@ -125,6 +134,9 @@ fn base_url(spec: &ModelProviderSpec, url: &str) -> String {
 }
 
 fn upstream(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Upstream, Problem> {
+    if let Some(url) = cloud::base_url(spec) {
+        return Ok(Upstream::Endpoint { url });
+    }
     match (&spec.endpoint, &spec.backend_ref) {
         (Some(url), None) => Ok(Upstream::Endpoint {
             url: base_url(spec, url),

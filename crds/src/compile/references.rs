@@ -50,7 +50,11 @@ pub fn provider_secrets(provider: &ModelProvider) -> impl Iterator<Item = &str> 
     let ca = tls
         .filter_map(|tls| tls.ca_secret_ref.as_ref())
         .map(|ca| ca.name.as_str());
-    credentials.chain(client).chain(ca)
+    let aws = provider.spec.aws.iter().filter_map(|aws| aws.secret_ref.as_ref());
+    credentials
+        .chain(client)
+        .chain(ca)
+        .chain(aws.map(|secret| secret.name.as_str()))
 }
 
 /// Name of the ConfigMap that a provider names.

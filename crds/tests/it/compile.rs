@@ -122,6 +122,34 @@ fn every_field_finds_its_place_in_the_snapshot() {
 }
 
 #[test]
+fn providers_in_clouds_find_their_endpoints_and_credentials() {
+    let mut world = World::golden("clouds.yaml");
+    let key = json!({
+        "type": "service_account",
+        "client_email": "gateway@my-project.iam.gserviceaccount.com",
+        "private_key": include_str!("../../../gateway/config/testdata/service-account.pem"),
+        "token_uri": "https://oauth2.googleapis.com/token",
+    });
+    let google = json!({
+        "metadata": {"name": "google", "namespace": "llm"},
+        "stringData": {"apiKey": "gemini-key", "key.json": format!("{key:#}\n")},
+    });
+    world.secrets.push(serde_json::from_value(google).unwrap());
+    assert_eq!(
+        referenced_secrets(&world.gateways[0], &world.providers, &world.tenants),
+        BTreeSet::from(["aws".to_owned(), "google".to_owned()])
+    );
+    let compiled = world.compile("edge");
+    insta::assert_yaml_snapshot!("clouds_verdicts", report(&compiled));
+    let mut providers = serde_json::to_value(checked(&compiled).providers).unwrap();
+    for name in ["vertex", "vertex-at-home"] {
+        let given = providers[name]["credential"]["serviceAccount"].take();
+        assert_eq!(serde_json::from_str::<Value>(given.as_str().unwrap()).unwrap(), key);
+    }
+    insta::assert_json_snapshot!("clouds", providers);
+}
+
+#[test]
 fn a_mistake_costs_only_what_it_touches() {
     let compiled = World::golden("mistakes.yaml").compile("edge");
     insta::assert_json_snapshot!("mistakes", checked(&compiled));

@@ -5,18 +5,21 @@
 //! [`admin_token`] hold the two ways in which a caller proves who it is.
 
 pub mod admin_token;
+mod credential;
 mod edge;
 pub mod keys;
 pub mod names;
 mod resilience;
+pub mod service_account;
 pub mod shards;
 mod snapshot;
 pub mod status;
 
+pub use credential::{AwsCredential, Credential, HeaderCredential};
 pub use edge::{KeyPair, Limits, Proxy, UpstreamTls};
 pub use resilience::{ActiveProbe, Health, Outlier};
 pub use snapshot::{
-    Admission, Backend, Credential, FORMAT, GatewayRef, HeaderCredential, Listener, Model, Order, Provider,
-    ProviderKind, ProviderLimits, Queue, Retry, RetryOn, Route, ServiceRef, Snapshot, SnapshotError, Telemetry, Tenant,
-    TenantKey, TenantLimits, Timeouts, Upstream,
+    Admission, Backend, FORMAT, GatewayRef, Listener, Model, Order, Provider, ProviderKind, ProviderLimits, Queue,
+    Retry, RetryOn, Route, ServiceRef, Snapshot, SnapshotError, Telemetry, Tenant, TenantKey, TenantLimits, Timeouts,
+    Upstream,
 };

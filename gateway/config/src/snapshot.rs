@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credential::Credential;
 use crate::edge::{KeyPair, Limits, Proxy, UpstreamTls};
 use crate::resilience::Health;
 
@@ -248,6 +249,12 @@ pub enum ProviderKind {
     Anthropic,
     /// OpenAI's models at Azure.
     AzureOpenAI,
+    /// Amazon Bedrock: Converse, and `invoke` for embeddings.
+    Bedrock,
+    /// Google's Gemini API.
+    Gemini,
+    /// Gemini on Google's Vertex AI.
+    Vertex,
 }
 
 /// Where a provider is.
@@ -275,41 +282,6 @@ pub struct ServiceRef {
     pub port: u16,
     /// Path prefix before `/chat/completions`, such as `/v1`. May be empty; no slash at its end.
     pub path: String,
-}
-
-/// A provider's secret, and the header that carries it. Its `Debug` form never shows the secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Credential {
-    /// `authorization: Bearer SECRET`.
-    Bearer(String),
-    /// Another header, verbatim.
-    Header(HeaderCredential),
-}
-
-/// A credential in a header of the provider's own.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HeaderCredential {
-    /// Header name in lower case.
-    pub name: String,
-    /// Secret value.
-    pub value: String,
-}
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bearer(_) => f.write_str("Bearer(<redacted>)"),
-            Self::Header(header) => header.fmt(f),
-        }
-    }
-}
-
-impl std::fmt::Debug for HeaderCredential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Header({}: <redacted>)", self.name)
-    }
 }
 
 /// A model of a provider.

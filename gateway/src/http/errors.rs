@@ -179,6 +179,7 @@ fn kind_of(kind: UpstreamErrorKind) -> ErrorKind {
         Kind::NoEndpoint | Kind::Unhealthy => ErrorKind::Unavailable,
         Kind::Unsupported => ErrorKind::InvalidRequest,
         Kind::Connect
+        | Kind::Credential
         | Kind::Reset
         | Kind::Interrupted
         | Kind::Malformed
@@ -202,6 +203,7 @@ fn sentence(kind: UpstreamErrorKind) -> &'static str {
         Kind::Unhealthy => "the provider is out because its last requests failed",
         Kind::RateLimited | Kind::ClientStatus | Kind::ServerStatus => "the provider answered with an error",
         Kind::Unsupported => "the provider does not support the request",
+        Kind::Credential => "the gateway cannot prove itself to the provider",
     }
 }
 

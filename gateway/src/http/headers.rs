@@ -50,6 +50,23 @@ pub fn to_provider(client: &HeaderMap) -> HeaderMap {
     headers
 }
 
+/// Makes headers that a provider may see into those for a provider in a cloud, in place.
+///
+/// Left out is what clouds act on: a client could choose who is billed, and what is not signed is refused. The type of the
+/// body is that of the gateway's own, as it wrote the body.
+pub fn to_cloud(headers: &mut HeaderMap) {
+    let of_clouds: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-amz") || name.as_str().starts_with("x-goog-"))
+        .cloned()
+        .collect();
+    for name in of_clouds {
+        headers.remove(name);
+    }
+    headers.remove(header::CONTENT_ENCODING);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
 fn stays_here(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(

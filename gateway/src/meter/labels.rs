@@ -83,10 +83,12 @@ pub enum UpstreamErrorKind {
     Unhealthy,
     /// The provider has no words for the request, and was not asked. Never counted as a failure of the provider.
     Unsupported,
+    /// The gateway has nothing to prove itself with: there is no token, or the request could not be signed.
+    Credential,
 }
 
 impl UpstreamErrorKind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Connect,
         Self::Reset,
         Self::FirstTokenTimeout,
@@ -100,6 +102,7 @@ impl UpstreamErrorKind {
         Self::NoEndpoint,
         Self::Unhealthy,
         Self::Unsupported,
+        Self::Credential,
     ];
 
     /// A number for it, to keep in an atomic.
@@ -142,6 +145,7 @@ impl UpstreamErrorKind {
             Self::NoEndpoint => "no ready endpoint",
             Self::Unhealthy => "unhealthy",
             Self::Unsupported => "no words for the request",
+            Self::Credential => "no token for the provider",
         }
     }
 
@@ -161,6 +165,7 @@ impl UpstreamErrorKind {
             Self::NoEndpoint => "no_endpoint",
             Self::Unhealthy => "unhealthy",
             Self::Unsupported => "unsupported",
+            Self::Credential => "credential",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod cell;
+mod cloud;
 mod credential;
 mod glob;
 mod keys;

@@ -11,6 +11,8 @@ pub enum Passage {
     Passed,
     /// The provider answers conversations in another dialect.
     Translated(Client, Wire),
+    /// The provider has embeddings in words of its own.
+    Embedded,
     /// The gateway counts the request's tokens by itself, as the provider has nothing that counts for this client.
     Counted,
     /// The provider has nothing of the kind.
@@ -24,6 +26,8 @@ impl Passage {
         let wire = match kind {
             Kind::OpenAI | Kind::AzureOpenAI | Kind::OpenAICompatible => Wire::ChatCompletions,
             Kind::Anthropic => Wire::Messages,
+            Kind::Bedrock => Wire::Converse,
+            Kind::Gemini | Kind::Vertex => Wire::Gemini,
         };
         match (kind, operation) {
             (
@@ -33,6 +37,7 @@ impl Passage {
             | (Kind::OpenAI | Kind::AzureOpenAI, Operation::Responses)
             | (Kind::Anthropic, Operation::Messages | Operation::CountTokens) => Self::Passed,
             (_, Operation::CountTokens) => Self::Counted,
+            (Kind::Bedrock | Kind::Gemini | Kind::Vertex, Operation::Embeddings) => Self::Embedded,
             (_, operation) => match operation.client() {
                 Some(client) => Self::Translated(client, wire),
                 None => Self::Missing,
@@ -83,5 +88,22 @@ mod tests {
                 Passage::Passed,
             ]
         );
+        for (kind, wire) in [
+            (ProviderKind::Bedrock, Wire::Converse),
+            (ProviderKind::Gemini, Wire::Gemini),
+            (ProviderKind::Vertex, Wire::Gemini),
+        ] {
+            assert_eq!(
+                passage(kind),
+                [
+                    translated(Client::ChatCompletions, wire),
+                    translated(Client::Completions, wire),
+                    Passage::Embedded,
+                    translated(Client::Responses, wire),
+                    translated(Client::Messages, wire),
+                    Passage::Counted,
+                ]
+            );
+        }
     }
 }

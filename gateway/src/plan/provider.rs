@@ -11,9 +11,11 @@ use rustls_pki_types::ServerName;
 use tokenweir_config as config;
 use tokenweir_config::ProviderKind;
 use tokenweir_llm::Operation;
+use tokenweir_llm::embeddings::EmbeddingsWire;
 use tokio::time::Instant;
 
 use super::PlanError;
+use super::cloud::Cloud;
 use super::credential::Credential;
 use super::passage::Passage;
 use super::probe::Probe;
@@ -118,19 +120,28 @@ impl Provider {
             (None, Some(tls)) => special_config(tls).map_err(|_| wrong("its certificates cannot be used"))?,
         };
         let way = way(source, client_config.clone()).map_err(wrong)?;
+        let proxy = way.proxy.clone();
         let target = match &source.upstream {
             config::Upstream::Endpoint { url } => {
-                let version = source.azure_api_version.as_deref();
-                endpoint(url, way, version, previous).ok_or(wrong("its endpoint is not a URL"))?
+                endpoint(url, way, source, previous).ok_or(wrong("its endpoint is not a URL"))?
             }
             config::Upstream::Service(service) => {
                 let tls = source.tls.is_some();
                 service_target(service, tls, way, previous).ok_or(wrong("its Service does not make a URL"))?
             }
         };
-        let credential = match &source.credential {
-            None => None,
-            Some(source) => Some(Credential::new(source).ok_or(wrong("its credential does not fit into a header"))?),
+        let credential = match (&source.credential, previous) {
+            (None, _) => None,
+            // Tokens that were fetched stay good.
+            (Some(given), Some(old))
+                if (Some(given), &source.proxy) == (old.source.credential.as_ref(), &old.source.proxy) =>
+            {
+                old.credential.clone()
+            }
+            (Some(given), _) => {
+                let credential = Credential::new(given, proxy.as_ref());
+                Some(credential.ok_or(wrong("its credential cannot be used"))?)
+            }
         };
         let models = if source.models.is_empty() {
             Models::Any
@@ -180,6 +191,16 @@ impl Provider {
         if let Some(credential) = &self.credential {
             credential.apply(headers);
         }
+    }
+
+    /// What embeddings of a model are asked for in, where they have words of their own.
+    pub fn embeddings(&self, model: &str) -> Option<EmbeddingsWire> {
+        Cloud::of(self.kind)?.embeddings(model)
+    }
+
+    /// Whether it is one of a cloud, whose headers mean more there than elsewhere.
+    pub const fn is_in_cloud(&self) -> bool {
+        Cloud::of(self.kind).is_some()
     }
 
     /// How a request of an operation reaches it.
@@ -240,7 +261,7 @@ fn way(source: &config::Provider, config: Option<Arc<ClientConfig>>) -> Result<W
     })
 }
 
-fn endpoint(url: &str, way: Way, azure_api_version: Option<&str>, previous: Option<&Provider>) -> Option<Target> {
+fn endpoint(url: &str, way: Way, source: &config::Provider, previous: Option<&Provider>) -> Option<Target> {
     let uri: Uri = url.parse().ok()?;
     let origin = Origin::of(&uri, way)?;
     let origin = match previous.map(|p| &p.target) {
@@ -254,9 +275,10 @@ fn endpoint(url: &str, way: Way, azure_api_version: Option<&str>, previous: Opti
     }
     let prefix = uri.path().trim_end_matches('/');
     let uris = Uris::new(uri.scheme()?.clone(), authority.clone(), prefix)?;
-    let uris = match azure_api_version {
-        Some(version) => uris.with_deployments(prefix, version)?,
-        None => uris,
+    let uris = match (&source.azure_api_version, Cloud::of(source.kind)) {
+        (Some(version), _) => uris.with_deployments(prefix, version)?,
+        (None, Some(cloud)) => uris.with_models(prefix, cloud),
+        (None, None) => uris,
     };
     Some(Target::Endpoint { origin, uris })
 }

@@ -6,6 +6,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 use tokenweir_llm::Operation;
 
+use super::cloud::{Ask, Cloud};
+
 /// What decides a request line.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
@@ -15,6 +17,8 @@ pub struct Line<'a> {
     pub model: &'a str,
     /// The client's query.
     pub query: Option<&'a str>,
+    /// Whether the answer comes as a stream.
+    pub stream: bool,
 }
 
 /// Request lines of one target.
@@ -34,6 +38,8 @@ enum Paths {
     /// Azure's older API: the model is a deployment in the path, and the version of the API is the query. A client that
     /// speaks to the gateway does not know either.
     Deployments { prefix: Box<str>, version: Box<str> },
+    /// The model stands in the path, and the client's query says nothing there.
+    Cloud { cloud: Cloud, prefix: Box<str> },
 }
 
 impl Uris {
@@ -63,8 +69,28 @@ impl Uris {
         })
     }
 
+    /// The same for a cloud, whose paths are its own.
+    pub(super) fn with_models(self, prefix: &str, cloud: Cloud) -> Self {
+        Self {
+            paths: Paths::Cloud {
+                cloud,
+                prefix: prefix.into(),
+            },
+            ..self
+        }
+    }
+
     fn path(&self, line: &Line<'_>) -> PathAndQuery {
         match &self.paths {
+            Paths::Cloud { cloud, prefix } => {
+                let ask = match line.operation {
+                    Operation::Embeddings => Ask::Embeddings,
+                    _ => Ask::Answer { stream: line.stream },
+                };
+                let path = cloud.path(prefix, ask, line.model);
+                // The prefix was tried before, and what is escaped always fits.
+                PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/"))
+            }
             Paths::Fixed(paths) => with_query(&paths[line.operation as usize], line.query),
             Paths::Deployments { prefix, version } => {
                 let mut path = String::from(&**prefix);
@@ -129,6 +155,7 @@ mod tests {
             operation,
             model,
             query,
+            stream: false,
         }
     }
 

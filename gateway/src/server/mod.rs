@@ -134,6 +134,7 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
             plan: Arc::clone(&plan),
             upstreams: Upstreams {
                 pools: Pools::new(Arc::clone(&tls)),
+                clock: Arc::clone(&clock),
                 endpoints: Arc::clone(&endpoints),
             },
             meter: meter.shard(),

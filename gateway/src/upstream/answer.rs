@@ -68,12 +68,13 @@ pub(super) fn timeout_kind(deadline: Instant) -> UpstreamErrorKind {
 }
 
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    /// Amazon has framing of its own.
+    const EVENT_STREAMS: [&[u8]; 2] = [b"text/event-stream", b"application/vnd.amazon.eventstream"];
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        value
-            .as_bytes()
-            .get(..EVENT_STREAM.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+        EVENT_STREAMS.iter().any(|kind| {
+            let start = value.as_bytes().get(..kind.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
+        })
     })
 }
 

@@ -139,6 +139,7 @@ impl Upstreams {
             );
             Failure::from(UpstreamErrorKind::Connect)
         };
+        let token = self.token(provider, deadline).await?;
         let mut lease = self.pools.lease(place, connect).await.map_err(failed)?;
         loop {
             let sent = Instant::now();
@@ -149,7 +150,8 @@ impl Upstreams {
             } else {
                 deadline
             };
-            let request = outgoing.request(provider, prepared, lease.is_http2());
+            let mut request = outgoing.request(provider, prepared, lease.is_http2());
+            self.prove(provider, token.as_ref(), &prepared.body, &mut request)?;
             let Ok(result) = tokio::time::timeout_at(limit.min(deadline), lease.send(request)).await else {
                 return Err(timeout_kind(deadline).into());
             };

@@ -79,7 +79,7 @@ impl Failure {
         match self.kind {
             Kind::RateLimited => Some(RetryOn::TooManyRequests),
             Kind::ServerStatus => Some(RetryOn::ServerError),
-            Kind::Connect | Kind::Reset | Kind::Interrupted | Kind::Malformed | Kind::NoEndpoint => {
+            Kind::Connect | Kind::Reset | Kind::Interrupted | Kind::Malformed | Kind::NoEndpoint | Kind::Credential => {
                 Some(RetryOn::Connect)
             }
             Kind::FirstTokenTimeout => Some(RetryOn::FirstTokenTimeout),

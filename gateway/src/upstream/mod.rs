@@ -11,6 +11,7 @@ mod forward;
 mod outgoing;
 mod place;
 mod pool;
+mod proof;
 mod proxy;
 mod settle;
 mod tls;
@@ -30,13 +31,24 @@ pub use pool::{Lease, Pools};
 pub use proxy::Proxy;
 pub use tls::{client_config, special_config};
 
+use crate::clock::Clock;
 use crate::endpoints::EndpointTable;
 
 /// One worker's way to the providers.
-#[derive(Debug)]
 pub struct Upstreams {
     /// Its connections.
     pub pools: Arc<Pools>,
+    /// The clock of the process: signatures and tokens have a time.
+    pub clock: Arc<dyn Clock>,
     /// The addresses behind Services.
     pub endpoints: Arc<EndpointTable>,
+}
+
+impl std::fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstreams")
+            .field("pools", &self.pools)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
 }

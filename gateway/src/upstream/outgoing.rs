@@ -52,7 +52,9 @@ impl Outgoing {
                 model,
                 body: self.body(model),
             }),
-            Passage::Translated(..) | Passage::Counted | Passage::Missing => Err(Box::new(self.missing())),
+            Passage::Translated(..) | Passage::Embedded | Passage::Counted | Passage::Missing => {
+                Err(Box::new(self.missing()))
+            }
         }
     }
 
@@ -80,10 +82,14 @@ impl Outgoing {
             operation: prepared.operation,
             model: prepared.model,
             query: self.query.as_deref(),
+            stream: self.peek.stream(),
         };
         let mut request = Request::new(Full::new(prepared.body.clone()));
         *request.method_mut() = http::Method::POST;
         *request.headers_mut() = headers::to_provider(&self.headers);
+        if provider.is_in_cloud() {
+            headers::to_cloud(request.headers_mut());
+        }
         if http2 {
             *request.version_mut() = http::Version::HTTP_2;
             *request.uri_mut() = uris.absolute_form(&line);

@@ -7,6 +7,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::client::identity::Identity;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokenweir_config::AwsCredential;
 
 /// The service in the scope of a signature.
 const SERVICE: &str = "bedrock";
@@ -30,20 +31,27 @@ pub struct AwsSigner {
 }
 
 impl AwsSigner {
-    /// A signer. The session token is that of temporary keys.
-    pub fn new(access_key_id: &str, secret_access_key: &str, session_token: Option<&str>, region: &str) -> Self {
-        let session_token = session_token.map(str::to_owned);
-        let credentials = Credentials::new(access_key_id, secret_access_key, session_token, None, "tokenweir");
+    /// A signer with these keys.
+    pub fn new(keys: &AwsCredential) -> Self {
+        let (id, secret) = (keys.access_key_id.clone(), keys.secret_access_key.clone());
         Self {
-            identity: credentials.into(),
-            region: region.into(),
+            identity: Credentials::new(id, secret, keys.session_token.clone(), None, "tokenweir").into(),
+            region: keys.region.as_str().into(),
         }
     }
 
     /// Puts the signature of a POST request on its headers: host, time and session token are signed, and the body.
     ///
-    /// `uri` is the whole one, as it is sent; `unix` is the time since 1970.
-    pub fn apply(&self, uri: &str, body: &[u8], unix: Duration, headers: &mut HeaderMap) -> Result<(), SignError> {
+    /// `host` is the value of that header and `path` the path with its query, both as they are sent; `unix` is the time
+    /// since 1970.
+    pub fn apply(
+        &self,
+        host: &str,
+        path: &str,
+        body: &[u8],
+        unix: Duration,
+        headers: &mut HeaderMap,
+    ) -> Result<(), SignError> {
         let wrong = |error: &dyn std::fmt::Display| SignError::Request(error.to_string());
         let params = SigningParams::builder()
             .identity(&self.identity)
@@ -54,7 +62,8 @@ impl AwsSigner {
             .build()
             .map_err(|error| wrong(&error))?
             .into();
-        let request = SignableRequest::new("POST", uri, std::iter::empty(), SignableBody::Bytes(body))
+        let uri = format!("https://{host}{path}");
+        let request = SignableRequest::new("POST", uri, std::iter::once(("host", host)), SignableBody::Bytes(body))
             .map_err(|error| wrong(&error))?;
         let (instructions, _) = sign(request, &params).map_err(|error| wrong(&error))?.into_parts();
         for (name, value) in instructions.headers() {
@@ -76,9 +85,20 @@ mod tests {
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
     const TIME: Duration = Duration::from_mins(24_015_636);
 
-    fn signed(signer: &AwsSigner, uri: &str, body: &[u8], time: Duration) -> HeaderMap {
+    const HOST: &str = "bedrock-runtime.us-east-1.amazonaws.com";
+
+    fn signer(session_token: Option<&str>, region: &str) -> AwsSigner {
+        AwsSigner::new(&AwsCredential {
+            access_key_id: KEY.into(),
+            secret_access_key: SECRET.into(),
+            session_token: session_token.map(str::to_owned),
+            region: region.into(),
+        })
+    }
+
+    fn signed(signer: &AwsSigner, path: &str, body: &[u8], time: Duration) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        signer.apply(uri, body, time, &mut headers).unwrap();
+        signer.apply(HOST, path, body, time, &mut headers).unwrap();
         headers
     }
 
@@ -118,34 +138,29 @@ mod tests {
 
     #[test]
     fn a_signature_is_that_of_the_specification_with_the_path_encoded_twice() {
-        let uri = "https://bedrock-runtime.us-east-1.amazonaws.com/model/anthropic.claude-v2%3A1/converse";
+        let uri = "/model/anthropic.claude-v2%3A1/converse";
         let path = "/model/anthropic.claude-v2%253A1/converse";
         let body = br#"{"messages":[]}"#;
-        let headers = signed(&AwsSigner::new(KEY, SECRET, None, "us-east-1"), uri, body, TIME);
+        let headers = signed(&signer(None, "us-east-1"), uri, body, TIME);
         assert_eq!(headers["authorization"], by_the_book(path, None, body));
         assert_eq!(headers["x-amz-date"], "20150830T123600Z");
         assert_eq!(headers.get("x-amz-security-token"), None);
 
-        let headers = signed(
-            &AwsSigner::new(KEY, SECRET, Some("FwoG/t=="), "us-east-1"),
-            uri,
-            body,
-            TIME,
-        );
+        let headers = signed(&signer(Some("FwoG/t=="), "us-east-1"), uri, body, TIME);
         assert_eq!(headers["authorization"], by_the_book(path, Some("FwoG/t=="), body));
         assert_eq!(headers["x-amz-security-token"], "FwoG/t==");
     }
 
     #[test]
     fn body_time_path_and_region_all_change_the_signature() {
-        let uri = "https://h/model/a/converse";
-        let signer = AwsSigner::new(KEY, SECRET, None, "us-east-1");
-        let base = signed(&signer, uri, b"x", TIME)["authorization"].clone();
+        let uri = "/model/a/converse";
+        let here = signer(None, "us-east-1");
+        let base = signed(&here, uri, b"x", TIME)["authorization"].clone();
         for other in [
-            signed(&signer, uri, b"y", TIME),
-            signed(&signer, uri, b"x", TIME + Duration::from_secs(1)),
-            signed(&signer, "https://h/model/b/converse", b"x", TIME),
-            signed(&AwsSigner::new(KEY, SECRET, None, "eu-west-1"), uri, b"x", TIME),
+            signed(&here, uri, b"y", TIME),
+            signed(&here, uri, b"x", TIME + Duration::from_secs(1)),
+            signed(&here, "/model/b/converse", b"x", TIME),
+            signed(&signer(None, "eu-west-1"), uri, b"x", TIME),
         ] {
             assert_ne!(other["authorization"], base);
         }
@@ -153,8 +168,8 @@ mod tests {
 
     #[test]
     fn the_secret_is_in_no_debug_output_and_the_headers_are_sensitive() {
-        let signer = AwsSigner::new(KEY, SECRET, Some("t0ken"), "us-east-1");
-        let headers = signed(&signer, "https://h/", b"", TIME);
+        let signer = signer(Some("t0ken"), "us-east-1");
+        let headers = signed(&signer, "/", b"", TIME);
         let shown = format!("{signer:?} {headers:?}");
         assert!(!shown.contains(SECRET) && !shown.contains("t0ken"), "{shown}");
     }
@@ -162,9 +177,9 @@ mod tests {
     #[test]
     fn what_cannot_be_signed_is_an_error() {
         let mut headers = HeaderMap::new();
-        let signer = AwsSigner::new(KEY, SECRET, Some("a\nb"), "us-east-1");
-        assert!(signer.apply("https://h/", b"", TIME, &mut headers).is_err());
-        let signer = AwsSigner::new(KEY, SECRET, None, "us-east-1");
-        assert!(signer.apply("not a uri", b"", TIME, &mut headers).is_err());
+        let broken = signer(Some("a\nb"), "us-east-1");
+        assert!(broken.apply(HOST, "/", b"", TIME, &mut headers).is_err());
+        let whole = signer(None, "us-east-1");
+        assert!(whole.apply("no host", "/", b"", TIME, &mut headers).is_err());
     }
 }

@@ -4,19 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, Uri, Version, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use parking_lot::Mutex;
-use rustls::ClientConfig;
 use serde::Deserialize;
+use tokenweir_config::service_account::{ServiceAccount, ServiceAccountError};
 use tokio::sync::watch;
 
-use super::google::ServiceAccount;
 use crate::clock::Clock;
+use crate::upstream::{Place, Pools, Proxy, UpstreamBody, Way};
 
 /// A token is renewed this long before it expires, while requests go on with it.
 const RENEW: Duration = Duration::from_mins(5);
@@ -36,7 +32,10 @@ const WORDS: usize = 200;
 pub enum TokenError {
     /// The assertion could not be made.
     #[error("no assertion for the token server: {0}")]
-    Assertion(#[from] super::google::KeyError),
+    Assertion(#[from] ServiceAccountError),
+    /// The address of the token server is no URL.
+    #[error("the address of the token server is not a URL")]
+    Address,
     /// The token server was not reached, or broke off.
     #[error("the token server cannot be asked: {0}")]
     Unreachable(String),
@@ -56,12 +55,26 @@ pub enum TokenError {
     Malformed,
 }
 
-/// The tokens of one service account.
+/// The tokens of one service account, shared by all workers.
 pub struct Tokens {
     account: ServiceAccount,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    clock: Arc<dyn Clock>,
+    proxy: Option<Proxy>,
     state: Mutex<State>,
+}
+
+/// How a token server is asked, and what time it is.
+#[derive(Clone)]
+pub struct Asker {
+    /// The connections of the worker that asks.
+    pub pools: Arc<Pools>,
+    /// The clock of the process.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asker")
+    }
 }
 
 /// Never locked across an await.
@@ -95,23 +108,11 @@ enum Next {
 }
 
 impl Tokens {
-    /// The tokens of an account, none yet. Token servers are trusted as `tls` says.
-    pub fn new(account: ServiceAccount, tls: &ClientConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let mut tls = tls.clone();
-        // The connector sets what it speaks by itself.
-        tls.alpn_protocols.clear();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
+    /// The tokens of an account, none yet. The token server is behind the same proxy as the provider.
+    pub fn new(account: ServiceAccount, proxy: Option<Proxy>) -> Arc<Self> {
         Arc::new(Self {
             account,
-            // One exchange an hour: a connection that is kept would only be found dead, on another thread's runtime.
-            client: Client::builder(TokioExecutor::new())
-                .pool_max_idle_per_host(0)
-                .build(connector),
-            clock,
+            proxy,
             state: Mutex::default(),
         })
     }
@@ -119,9 +120,9 @@ impl Tokens {
     /// The value of `authorization` for a request that goes out now.
     ///
     /// Only a request that finds no valid token waits. All that wait share one exchange, which goes on if they leave.
-    pub async fn bearer(self: &Arc<Self>) -> Result<HeaderValue, TokenError> {
+    pub async fn bearer(self: &Arc<Self>, asker: &Asker) -> Result<HeaderValue, TokenError> {
         loop {
-            match self.next() {
+            match self.next(asker) {
                 Next::Use(header) => return Ok(header),
                 Next::Fail(error) => return Err(error),
                 // Closed means over, whether or not the exchange came to its end.
@@ -130,8 +131,8 @@ impl Tokens {
         }
     }
 
-    fn next(self: &Arc<Self>) -> Next {
-        let now = self.clock.monotonic();
+    fn next(self: &Arc<Self>, asker: &Asker) -> Next {
+        let now = asker.clock.monotonic();
         let mut state = self.state.lock();
         let left = |token: &Token| token.expires.saturating_sub(now);
         let usable = state
@@ -144,25 +145,25 @@ impl Tokens {
             (Some((header, true)), _) | (Some((header, false)), Some(_)) => Next::Use(header),
             (None, Some((error, _))) => Next::Fail(error.clone()),
             (Some((header, false)), None) => {
-                self.renew(&mut state);
+                self.renew(&mut state, asker);
                 Next::Use(header)
             }
-            (None, None) => Next::Wait(self.renew(&mut state)),
+            (None, None) => Next::Wait(self.renew(&mut state, asker)),
         }
     }
 
     /// Begins an exchange unless one runs.
-    fn renew(self: &Arc<Self>, state: &mut State) -> watch::Receiver<()> {
+    fn renew(self: &Arc<Self>, state: &mut State, asker: &Asker) -> watch::Receiver<()> {
         // The runtime of an exchange may have ended before it.
         if let Some(running) = state.running.as_ref().filter(|running| running.has_changed().is_ok()) {
             return running.clone();
         }
         let (over, running) = watch::channel(());
         state.running = Some(running.clone());
-        let tokens = Arc::clone(self);
+        let (tokens, asker) = (Arc::clone(self), asker.clone());
         tokio::spawn(async move {
-            let result = tokens.exchange().await;
-            let now = tokens.clock.monotonic();
+            let result = tokens.exchange(&asker).await;
+            let now = asker.clock.monotonic();
             let mut state = tokens.state.lock();
             match result {
                 Ok(token) => {
@@ -181,17 +182,12 @@ impl Tokens {
         running
     }
 
-    async fn exchange(&self) -> Result<Token, TokenError> {
-        let began = self.clock.monotonic();
-        let assertion = self.account.assertion(self.clock.unix())?;
+    async fn exchange(&self, asker: &Asker) -> Result<Token, TokenError> {
+        let began = asker.clock.monotonic();
+        let assertion = self.account.assertion(asker.clock.unix())?;
         // The grant's colons are encoded; an assertion has only characters that need no encoding.
         let form = format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}");
-        let mut request = Request::new(Full::new(Bytes::from(form)));
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = self.account.token_uri().clone();
-        let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers_mut().insert(header::CONTENT_TYPE, content_type);
-        let (status, body) = tokio::time::timeout(EXCHANGE, self.ask(request))
+        let (status, body) = tokio::time::timeout(EXCHANGE, self.ask(form.into(), &asker.pools))
             .await
             .map_err(|_| TokenError::Timeout)??;
         if !status.is_success() {
@@ -205,21 +201,44 @@ impl Tokens {
         header.set_sensitive(true);
         Ok(Token {
             header,
-            expires: began + Duration::from_secs(granted.expires_in),
+            expires: began.saturating_add(Duration::from_secs(granted.expires_in)),
         })
     }
 
-    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), TokenError> {
+    /// Asks on a connection of its own: one that was kept since the last exchange, an hour ago, would be found dead.
+    async fn ask(&self, form: Bytes, pools: &Arc<Pools>) -> Result<(StatusCode, Bytes), TokenError> {
         let unreachable = |error: &dyn std::error::Error| TokenError::Unreachable(chain(error));
-        let response = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let uri: Uri = self.account.token_uri().parse().map_err(|_| TokenError::Address)?;
+        let way = Way {
+            proxy: self.proxy.clone(),
+            ..Way::default()
+        };
+        let place = Place::of(&uri, way).ok_or(TokenError::Address)?;
+        let lease = pools.lease_new(&place, EXCHANGE).await;
+        let mut lease = lease.map_err(|error| unreachable(&error))?;
+        let request = request(&uri, form, lease.is_http2()).ok_or(TokenError::Address)?;
+        let response = lease.send(request).await;
+        let response = response.map_err(|error| unreachable(&error.into_error()))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         Ok((status, body.map_err(|error| unreachable(&*error))?.to_bytes()))
     }
+}
+
+fn request(uri: &Uri, form: Bytes, http2: bool) -> Option<Request<UpstreamBody>> {
+    let mut request = Request::new(Full::new(form));
+    *request.method_mut() = http::Method::POST;
+    let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    if http2 {
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri.clone();
+    } else {
+        let host = HeaderValue::from_str(uri.authority()?.as_str()).ok()?;
+        request.headers_mut().insert(header::HOST, host);
+        *request.uri_mut() = uri.path_and_query()?.clone().into();
+    }
+    Some(request)
 }
 
 /// An error with its causes: the outermost one of a client only says that it could not connect.

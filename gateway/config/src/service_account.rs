@@ -1,10 +1,11 @@
-//! Google's service accounts: a signed assertion that is exchanged for an access token.
+//! Google's service accounts: a key file, and the signed assertion that is exchanged for an access token.
+//!
+//! The compiler reads a key to say what is wrong with it, the gateway to sign.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Uri;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -18,7 +19,7 @@ const LIFETIME: Duration = Duration::from_hours(1);
 
 /// Why a key file is of no use. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub enum ServiceAccountError {
     /// It is not the JSON of a service account's key.
     #[error("the key is not the JSON of a service account with client_email, private_key and token_uri")]
     Form,
@@ -38,9 +39,7 @@ pub struct ServiceAccount {
     email: String,
     key_id: Option<String>,
     key: RsaKeyPair,
-    token_uri: Uri,
-    /// As it stands in the key file: the audience is compared as text.
-    audience: String,
+    token_uri: String,
 }
 
 #[derive(Deserialize)]
@@ -70,30 +69,34 @@ struct Claims<'a> {
 
 impl ServiceAccount {
     /// Reads a key file as Google gives it out.
-    pub fn from_json(text: &str) -> Result<Self, KeyError> {
-        let file: KeyFile = serde_json::from_str(text).map_err(|_| KeyError::Form)?;
-        let der = PrivatePkcs8KeyDer::from_pem_slice(file.private_key.as_bytes()).map_err(|_| KeyError::PrivateKey)?;
-        let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| KeyError::PrivateKey)?;
-        let token_uri: Uri = file.token_uri.parse().map_err(|_| KeyError::TokenUri)?;
-        if !matches!(token_uri.scheme_str(), Some("http" | "https")) || token_uri.host().is_none_or(str::is_empty) {
-            return Err(KeyError::TokenUri);
+    pub fn from_json(text: &str) -> Result<Self, ServiceAccountError> {
+        let file: KeyFile = serde_json::from_str(text).map_err(|_| ServiceAccountError::Form)?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(file.private_key.as_bytes())
+            .map_err(|_| ServiceAccountError::PrivateKey)?;
+        let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| ServiceAccountError::PrivateKey)?;
+        let schemes = ["https://", "http://"];
+        let rest = schemes.iter().find_map(|scheme| file.token_uri.strip_prefix(scheme));
+        // Visible ASCII and a host: what every client of HTTP takes as a URL.
+        let is_url = rest.is_some_and(|rest| !rest.starts_with('/') && !rest.is_empty())
+            && file.token_uri.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_url {
+            return Err(ServiceAccountError::TokenUri);
         }
         Ok(Self {
             email: file.client_email,
             key_id: file.private_key_id,
             key,
-            token_uri,
-            audience: file.token_uri,
+            token_uri: file.token_uri,
         })
     }
 
     /// Where tokens are asked for.
-    pub const fn token_uri(&self) -> &Uri {
+    pub fn token_uri(&self) -> &str {
         &self.token_uri
     }
 
     /// A signed assertion: a JSON web token of RS256. `unix` is the time since 1970.
-    pub fn assertion(&self, unix: Duration) -> Result<String, KeyError> {
+    pub fn assertion(&self, unix: Duration) -> Result<String, ServiceAccountError> {
         let encode = |json: &[u8]| URL_SAFE_NO_PAD.encode(json);
         let header = Header {
             alg: "RS256",
@@ -103,12 +106,12 @@ impl ServiceAccount {
         let claims = Claims {
             iss: &self.email,
             scope: SCOPE,
-            aud: &self.audience,
+            aud: &self.token_uri,
             iat: unix.as_secs(),
             exp: (unix + LIFETIME).as_secs(),
         };
-        let header = serde_json::to_vec(&header).map_err(|_| KeyError::Form)?;
-        let claims = serde_json::to_vec(&claims).map_err(|_| KeyError::Form)?;
+        let header = serde_json::to_vec(&header).map_err(|_| ServiceAccountError::Form)?;
+        let claims = serde_json::to_vec(&claims).map_err(|_| ServiceAccountError::Form)?;
         let mut token = format!("{}.{}", encode(&header), encode(&claims));
         let mut signature = vec![0; self.key.public().modulus_len()];
         self.key
@@ -118,7 +121,7 @@ impl ServiceAccount {
                 token.as_bytes(),
                 &mut signature,
             )
-            .map_err(|_| KeyError::Signature)?;
+            .map_err(|_| ServiceAccountError::Signature)?;
         token.push('.');
         token.push_str(&encode(&signature));
         Ok(token)
@@ -135,15 +138,15 @@ impl std::fmt::Debug for ServiceAccount {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 
     use super::*;
 
     /// A key made for these tests alone.
-    const PEM: &str = include_str!("testdata/service-account.pem");
+    const PEM: &str = include_str!("../testdata/service-account.pem");
 
-    pub(in crate::upstream::credential) fn key_file(token_uri: &str) -> String {
+    fn key_file(token_uri: &str) -> String {
         serde_json::json!({
             "type": "service_account",
             "client_email": "gateway@project.iam.gserviceaccount.com",
@@ -185,11 +188,11 @@ pub(super) mod tests {
     fn a_key_that_is_of_no_use_says_what_is_wrong_and_nothing_of_itself() {
         let broken = key_file("https://h/").replace("PRIVATE KEY", "PUBLIC KEY");
         for (text, error) in [
-            ("s3cret", KeyError::Form),
-            ("{}", KeyError::Form),
-            (&broken, KeyError::PrivateKey),
-            (&key_file("ftp://h/"), KeyError::TokenUri),
-            (&key_file("/token"), KeyError::TokenUri),
+            ("s3cret", ServiceAccountError::Form),
+            ("{}", ServiceAccountError::Form),
+            (&broken, ServiceAccountError::PrivateKey),
+            (&key_file("ftp://h/"), ServiceAccountError::TokenUri),
+            (&key_file("/token"), ServiceAccountError::TokenUri),
         ] {
             assert_eq!(ServiceAccount::from_json(text).unwrap_err(), error);
         }
