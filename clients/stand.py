@@ -28,8 +28,8 @@ PROVIDER_KEY = "sk-provider-of-the-stand"
 
 # What clients ask for, and the wires behind the gateway that answer it. A wire is the name of a provider, and of the model
 # that clients ask for to reach it.
-ALL = ["openai", "compatible"]
-OPERATIONS = {"chat": ALL, "completions": ALL, "embeddings": ALL}
+OPENAI = ["openai", "compatible", "azure", "azure-dated"]
+OPERATIONS = {"chat": OPENAI, "completions": OPENAI, "embeddings": OPENAI, "messages": ["anthropic"]}
 
 
 def specifications(sim):
@@ -37,11 +37,14 @@ def specifications(sim):
     return {
         "openai": {"type": "OpenAI", "endpoint": f"{sim}/v1"},
         "compatible": {"type": "OpenAICompatible", "endpoint": f"{sim}/v1"},
+        "azure": {"type": "AzureOpenAI", "endpoint": sim},
+        "azure-dated": {"type": "AzureOpenAI", "endpoint": sim, "azure": {"apiVersion": "2024-10-21"}},
+        "anthropic": {"type": "Anthropic", "endpoint": f"{sim}/v1"},
     }
 
 
-# The route of the documentation's snippets, and the one on which the gateway itself tries again.
-ASSISTANT = "assistant"
+# The routes of the documentation's snippets, and the one on which the gateway itself tries again.
+DOCUMENTED = {"assistant": "openai", "claude": "anthropic"}
 RETRYING = "retrying"
 
 
@@ -114,7 +117,8 @@ def configuration(sim):
         credentials = {"secretRef": {"name": "provider", "key": "key"}}
         yield resource("ModelProvider", name, {"credentials": credentials, **specification})
         yield route(name, name, 0)
-    yield route(ASSISTANT, "openai", 0)
+    for model, provider in DOCUMENTED.items():
+        yield route(model, provider, 0)
     yield route(RETRYING, "openai", 2)
     keys = [{"name": "test", "secretRef": {"name": "tenant", "key": "key"}}]
     yield resource("Tenant", "team", {"auth": {"apiKeys": keys}})

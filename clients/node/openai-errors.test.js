@@ -26,6 +26,21 @@ test("a request without a model is bad", async () => {
   await assert.rejects(client.chat.completions.create({ model: "", messages }), OpenAI.BadRequestError);
 });
 
+for (const [text, statuses, least] of [
+  // Without the header the client would wait for half a second at most.
+  ["429;retry-after=1,ok", [429, 200], 990],
+  ["500,ok", [500, 200], 0],
+]) {
+  test(`the client tries again, and waits as long as retry-after says (${text})`, async () => {
+    const mark = randomUUID();
+    const began = Date.now();
+    const answer = await patient.chat.completions.create({ model: "openai", messages }, { headers: fault(text, mark) });
+    assert.ok(answer.choices[0].message.content);
+    assert.ok(Date.now() - began >= least);
+    assert.deepEqual((await stand.seen(mark)).map((request) => request.status), statuses);
+  });
+}
+
 for (const wire of stand.over.chat) {
   const chat = (client, headers, more = {}) =>
     client.chat.completions.create({ model: wire, messages, ...more }, { headers });
@@ -60,30 +75,13 @@ for (const wire of stand.over.chat) {
     }
   }
 
-  test(`${wire}: the client waits as long as retry-after says before it tries again`, async () => {
-    const mark = randomUUID();
-    const began = Date.now();
-    const answer = await chat(patient, fault("429;retry-after=1,ok", mark));
-    assert.ok(answer.choices[0].message.content);
-    // Without the header the client would wait for half a second at most.
-    assert.ok(Date.now() - began >= 990);
-    assert.deepEqual((await stand.seen(mark)).map((request) => request.status), [429, 200]);
-  });
-
-  test(`${wire}: the client tries again after an error of the server`, async () => {
-    const mark = randomUUID();
-    const answer = await chat(patient, fault("500,ok", mark));
-    assert.ok(answer.choices[0].message.content);
-    assert.deepEqual((await stand.seen(mark)).map((request) => request.status), [500, 200]);
-  });
-
   for (const text of ["error;after=3", "reset;after=3", "close;after=3"]) {
     test(`${wire}: a stream that fails in its middle raises after what came (${text})`, async () => {
       let came = "";
       await assert.rejects(
         async () => {
           for await (const chunk of await chat(client, fault(text), { stream: true })) {
-            came += chunk.choices[0].delta.content ?? "";
+            for (const choice of chunk.choices) came += choice.delta.content ?? "";
           }
         },
         (error) => {
@@ -108,7 +106,7 @@ for (const wire of stand.over.chat) {
   test(`${wire}: a stream that the client aborts ends at the provider`, async () => {
     const mark = randomUUID();
     for await (const chunk of await chat(client, fault("hang;after=3", mark), { stream: true })) {
-      assert.ok(chunk.choices.length);
+      assert.ok(chunk.id);
       break;
     }
     await stand.waitForOutcome(mark, "cancelled");

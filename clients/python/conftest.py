@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+import anthropic
 import openai
 import pytest
 
@@ -85,4 +86,11 @@ def fault(mark):
 def client(stand):
     """OpenAI's client. It does not retry, so that tests see what came; `with_options` says otherwise."""
     with openai.OpenAI(base_url=stand.base, api_key=stand.key, max_retries=0, timeout=PATIENCE) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def claude(stand):
+    """Anthropic's client, which adds the path of the API itself. It does not retry either."""
+    with anthropic.Anthropic(base_url=stand.gateway, api_key=stand.key, max_retries=0, timeout=PATIENCE) as made:
         yield made

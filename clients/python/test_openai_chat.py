@@ -39,7 +39,8 @@ def test_a_stream_brings_the_text_in_pieces_and_usage_at_its_end(client, wire):
 
 def test_a_stream_without_a_wish_for_usage_has_none(client, wire):
     chunks = list(client.chat.completions.create(model=wire, messages=HELLO, max_tokens=8, stream=True))
-    assert all(chunk.choices and chunk.usage is None for chunk in chunks)
+    assert all(chunk.usage is None for chunk in chunks)
+    assert chunks[-1].choices
 
 
 def test_the_stream_helper_puts_the_answer_together(client, wire):
@@ -54,7 +55,8 @@ def test_the_asynchronous_client_streams_many_chats_at_once(stand, wire):
     async def one(client):
         pieces = []
         async for chunk in await client.chat.completions.create(model=wire, messages=HELLO, max_tokens=8, stream=True):
-            pieces.append(chunk.choices[0].delta.content or "")
+            # Azure's streams begin with what its filters found, without a choice.
+            pieces += [choice.delta.content or "" for choice in chunk.choices]
         return "".join(pieces)
 
     async def many():

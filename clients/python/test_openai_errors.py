@@ -57,9 +57,9 @@ def test_an_error_of_the_provider_is_the_clients_exception_for_it(client, wire, 
     assert caught.value.request_id
 
 
-def test_the_client_waits_as_long_as_retry_after_says_before_it_tries_again(client, stand, wire, fault, mark):
+def test_the_client_waits_as_long_as_retry_after_says_before_it_tries_again(client, stand, fault, mark):
     began = time.monotonic()
-    answer = chat(client.with_options(max_retries=1), wire, extra_headers=fault("429;retry-after=1,ok"))
+    answer = chat(client.with_options(max_retries=1), "openai", extra_headers=fault("429;retry-after=1,ok"))
     assert answer.choices[0].message.content
     # Without the header the client would wait for half a second at most.
     assert time.monotonic() - began >= 1
@@ -72,8 +72,8 @@ def test_rate_limits_of_the_provider_reach_the_client(client, wire, fault):
     assert caught.value.response.headers["retry-after"] == "7"
 
 
-def test_the_client_tries_again_after_an_error_of_the_server(client, stand, wire, fault, mark):
-    answer = chat(client.with_options(max_retries=1), wire, extra_headers=fault("500,ok"))
+def test_the_client_tries_again_after_an_error_of_the_server(client, stand, fault, mark):
+    answer = chat(client.with_options(max_retries=1), "openai", extra_headers=fault("500,ok"))
     assert answer.choices[0].message.content
     assert [request["status"] for request in stand.seen(mark)] == [500, 200]
 
@@ -89,7 +89,7 @@ def test_a_stream_that_fails_in_its_middle_raises_after_what_came(client, wire, 
     pieces = []
     with pytest.raises(openai.APIError) as caught:
         for chunk in chat(client, wire, stream=True, extra_headers=fault(text)):
-            pieces.append(chunk.choices[0].delta.content or "")
+            pieces += [choice.delta.content or "" for choice in chunk.choices]
     assert len("".join(pieces).split()) == 3
     assert caught.value.message
 
@@ -102,5 +102,5 @@ def test_a_timeout_of_the_client_ends_the_request_at_the_provider(client, stand,
 
 def test_a_stream_that_the_client_closes_ends_at_the_provider(client, stand, wire, fault, mark):
     with chat(client, wire, stream=True, extra_headers=fault("hang;after=3")) as stream:
-        assert next(iter(stream)).choices
+        assert next(iter(stream)).id
     stand.wait_for_outcome(mark, "cancelled")

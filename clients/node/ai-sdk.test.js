@@ -1,8 +1,9 @@
-// The Vercel AI SDK with its provider for OpenAI.
+// The Vercel AI SDK with its providers for OpenAI and Anthropic.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { APICallError, Output, embedMany, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
@@ -11,6 +12,10 @@ import { fault, start, words } from "./stand.js";
 
 const stand = await start();
 const openai = createOpenAI({ baseURL: stand.base, apiKey: stand.key });
+const anthropic = createAnthropic({ baseURL: stand.base, apiKey: stand.key });
+// By what each of them asks the gateway for.
+const models = { chat: openai.chat, messages: anthropic };
+const pairs = Object.entries(models).flatMap(([operation, model]) => stand.over[operation].map((wire) => [operation, wire, model(wire)]));
 
 const city = z.object({ city: z.string() });
 const tools = {
@@ -25,32 +30,40 @@ const loop = {
 };
 const forecast = z.object({ city: z.string(), sky: z.enum(["clear", "grey"]), degrees: z.number() });
 
-for (const wire of stand.over.chat) {
-  const model = openai.chat(wire);
+test("the SDK tries again after as long as retry-after says", async () => {
+  const began = Date.now();
+  const request = { model: openai.chat("openai"), prompt: "Hello", maxRetries: 1 };
+  assert.ok((await generateText({ ...request, headers: fault("429;retry-after=1,ok") })).text);
+  assert.ok(Date.now() - began >= 990);
+});
 
-  test(`${wire}: text is generated`, async () => {
-    const { text, usage, finishReason } = await generateText({ model, prompt: "Say hello." });
+for (const [operation, wire, model] of pairs) {
+  // Without a limit the SDK asks Anthropic's models for the most that it knows of, and warns of those that it does not know.
+  const base = { model, maxOutputTokens: 1000 };
+
+  test(`${operation} over ${wire}: text is generated`, async () => {
+    const { text, usage, finishReason } = await generateText({ ...base, prompt: "Say hello." });
     assert.equal(finishReason, "stop");
     assert.equal(usage.outputTokens, words(text));
   });
 
-  test(`${wire}: text streams`, async () => {
-    const { textStream, usage } = streamText({ model, prompt: "Say hello." });
+  test(`${operation} over ${wire}: text streams`, async () => {
+    const { textStream, usage } = streamText({ ...base, prompt: "Say hello." });
     const pieces = [];
     for await (const piece of textStream) pieces.push(piece);
     assert.ok(pieces.length > 1);
     assert.equal((await usage).outputTokens, words(pieces.join("")));
   });
 
-  test(`${wire}: tools are called at once and their results lead to the answer`, async () => {
-    const { steps, text } = await generateText({ model, prompt: "Both, please. [[sim:calls=2]]", ...loop });
+  test(`${operation} over ${wire}: tools are called at once and their results lead to the answer`, async () => {
+    const { steps, text } = await generateText({ ...base, prompt: "Both, please. [[sim:calls=2]]", ...loop });
     assert.deepEqual(steps[0].toolResults.map((result) => result.toolName), ["weather", "clock"]);
     assert.equal(steps.length, 2);
     assert.ok(text);
   });
 
-  test(`${wire}: tools are called in a stream`, async () => {
-    const result = streamText({ model, prompt: "Both, please. [[sim:calls=2]]", ...loop });
+  test(`${operation} over ${wire}: tools are called in a stream`, async () => {
+    const result = streamText({ ...base, prompt: "Both, please. [[sim:calls=2]]", ...loop });
     const seen = [];
     for await (const part of result.fullStream) {
       if (part.type === "tool-result") seen.push(part.toolName);
@@ -60,19 +73,19 @@ for (const wire of stand.over.chat) {
     assert.ok(await result.text);
   });
 
-  test(`${wire}: structured output is an instance of its type`, async () => {
-    const { output } = await generateText({ model, prompt: "Bern?", output: Output.object({ schema: forecast }) });
+  test(`${operation} over ${wire}: structured output is an instance of its type`, async () => {
+    const { output } = await generateText({ ...base, prompt: "Bern?", output: Output.object({ schema: forecast }) });
     assert.ok(forecast.safeParse(output).success);
   });
 
-  test(`${wire}: structured output streams`, async () => {
-    const result = streamText({ model, prompt: "Bern?", output: Output.object({ schema: forecast }) });
+  test(`${operation} over ${wire}: structured output streams`, async () => {
+    const result = streamText({ ...base, prompt: "Bern?", output: Output.object({ schema: forecast }) });
     assert.ok(forecast.safeParse(await result.output).success);
   });
 
-  test(`${wire}: an error of the provider tells its status and whether another try may help`, async () => {
+  test(`${operation} over ${wire}: an error of the provider tells its status and whether another try may help`, async () => {
     for (const [status, again] of [[400, false], [429, true], [500, true]]) {
-      const request = { model, prompt: "Hello", maxRetries: 0, headers: fault(String(status)) };
+      const request = { ...base, prompt: "Hello", maxRetries: 0, headers: fault(String(status)) };
       await assert.rejects(generateText(request), (error) => {
         assert.ok(APICallError.isInstance(error), String(error));
         assert.equal(error.statusCode, status);
@@ -82,15 +95,10 @@ for (const wire of stand.over.chat) {
     }
   });
 
-  test(`${wire}: the SDK tries again after an error of the server`, async () => {
-    const { text } = await generateText({ model, prompt: "Hello", maxRetries: 1, headers: fault("429;retry-after=1,ok") });
-    assert.ok(text);
-  });
-
-  test(`${wire}: a stream that fails in its middle tells so after what came`, async () => {
+  test(`${operation} over ${wire}: a stream that fails in its middle tells so after what came`, async () => {
     const errors = [];
     const result = streamText({
-      model,
+      ...base,
       prompt: "Hello",
       maxRetries: 0,
       headers: fault("reset;after=3"),
@@ -105,7 +113,7 @@ for (const wire of stand.over.chat) {
 }
 
 for (const wire of stand.over.embeddings) {
-  test(`${wire}: embeddings are vectors`, async () => {
+  test(`embeddings over ${wire}: embeddings are vectors`, async () => {
     const values = ["a red apple", "a red pear"];
     const { embeddings } = await embedMany({ model: openai.embedding(wire), values });
     assert.equal(embeddings.length, 2);
