@@ -32,10 +32,13 @@ const fn of_client(client: Client) -> (&'static str, &'static [Probe]) {
 
 /// What one provider does with a probe.
 fn cell(client: Client, body: &str, (_, wire, chat): (&str, Wire, ChatFlavor)) -> String {
-    // OpenAI and Azure speak all of OpenAI's dialects, so there is nothing to translate.
-    let spoken = chat == ChatFlavor::OpenAi
-        && wire == Wire::ChatCompletions
-        && matches!(client, Client::Completions | Client::Responses);
+    // OpenAI and Azure speak all of OpenAI's dialects, and the servers that are compatible all but Responses; so there is
+    // nothing to translate.
+    let spoken = match client {
+        Client::Completions => wire == Wire::ChatCompletions,
+        Client::Responses => wire == Wire::ChatCompletions && chat == ChatFlavor::OpenAi,
+        Client::ChatCompletions | Client::Messages => false,
+    };
     let Some(translation) = Translation::new(client, wire).filter(|_| !spoken) else {
         return "as it is".to_owned();
     };
