@@ -425,6 +425,34 @@ fn a_stream_that_fails_is_cut_or_is_damaged_says_so() {
 }
 
 #[test]
+fn a_stream_that_leaves_ever_more_open_is_ended() {
+    let event = |name: &str, payload: &str| {
+        let headers = [(":message-type", "event"), (":event-type", name)];
+        encode(&headers, payload.as_bytes())
+    };
+    let blocks: Vec<Bytes> = (0..1_000)
+        .map(|n| {
+            let start = format!(r#"{{"contentBlockIndex":{n},"start":{{"toolUse":{{"toolUseId":"t","name":"f"}}}}}}"#);
+            event("contentBlockStart", &start)
+        })
+        .collect();
+    let proof = "x".repeat(1024 * 1024);
+    let proof = format!(r#"{{"contentBlockIndex":0,"delta":{{"reasoningContent":{{"signature":"{proof}"}}}}}}"#);
+    let proofs = vec![event("contentBlockDelta", &proof); 20];
+    for hostile in [blocks, proofs] {
+        let events = events_of(
+            Converse::stream(),
+            &hostile.iter().map(|piece| &piece[..]).collect::<Vec<_>>(),
+        );
+        keeps_its_promises(&events).unwrap();
+        let Some(Event::Error(error)) = events.last() else {
+            panic!("an error");
+        };
+        assert!(error.message.contains("more open"), "{}", error.message);
+    }
+}
+
+#[test]
 fn a_frame_that_claims_to_be_huge_or_too_short_is_refused_before_its_bytes_come() {
     for (total, headers) in [(u32::MAX, 0), (64 * 1024 * 1024, 10), (15, 0), (16, 1), (20, u32::MAX)] {
         let mut prelude = Vec::new();

@@ -424,6 +424,19 @@ fn a_stream_that_is_blocked_cut_or_broken_says_so() {
     );
 }
 
+#[test]
+fn a_stream_with_ever_more_answers_is_ended() {
+    let answers: Vec<String> = (0..1_000)
+        .map(|n| {
+            format!("data: {{\"candidates\":[{{\"index\":{n},\"content\":{{\"parts\":[{{\"text\":\"x\"}}]}}}}]}}\n\n")
+        })
+        .collect();
+    let stream = answers.concat();
+    let events = events_of(Gemini::stream(), &[stream.as_bytes()]);
+    assert!(matches!(events.last(), Some(Event::Error(error)) if error.message.contains("more answers")));
+    assert!(events.len() < 1_000);
+}
+
 proptest! {
     #[test]
     fn a_stream_cut_anywhere_gives_the_same_events(at in prop::collection::vec(any::<usize>(), 0..12)) {

@@ -13,6 +13,10 @@ use crate::dialect::StreamReader;
 
 /// There is one answer on this wire.
 const CHOICE: u32 = 0;
+/// Blocks that may be open at a time. Models call a handful of functions at once.
+const OPEN_BLOCKS: usize = 256;
+/// What proofs and encrypted thoughts that are open may hold in all; those of providers have some kilobytes.
+const HELD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads a ConverseStream.
 #[derive(Default)]
@@ -24,6 +28,8 @@ pub(super) struct Reader {
     parts: u32,
     /// The blocks that are open, by the provider's index.
     blocks: BTreeMap<u32, Block>,
+    /// Bytes of proofs and encrypted thoughts so far.
+    held: usize,
 }
 
 /// A block of which something has come.
@@ -83,6 +89,10 @@ impl Reader {
     }
 
     fn message(&mut self, message: &Message, events: &mut Vec<Event>) {
+        if self.blocks.len() > OPEN_BLOCKS || self.held > HELD_BYTES {
+            let text = "the provider's stream leaves more open than an answer can need";
+            return self.fail(ErrorKind::BadUpstream, text.to_owned(), events);
+        }
         match message.header(":message-type") {
             Some("event") => {
                 let name = message.header(":event-type").unwrap_or_default();
@@ -254,7 +264,9 @@ impl Reader {
         };
         match kind {
             Kind::Thinking { signature } => {
-                signature.push_str(delta.signature.as_deref().unwrap_or_default());
+                let more = delta.signature.as_deref().unwrap_or_default();
+                self.held += more.len();
+                signature.push_str(more);
                 if let Some(text) = delta.text.filter(|text| !text.is_empty()) {
                     events.push(Event::Thinking {
                         choice: CHOICE,
@@ -263,7 +275,11 @@ impl Reader {
                     });
                 }
             }
-            Kind::Redacted { data } => data.push_str(delta.redacted_content.as_deref().unwrap_or_default()),
+            Kind::Redacted { data } => {
+                let more = delta.redacted_content.as_deref().unwrap_or_default();
+                self.held += more.len();
+                data.push_str(more);
+            }
             Kind::Text | Kind::Call | Kind::Unknown => {}
         }
     }

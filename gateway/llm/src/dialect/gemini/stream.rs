@@ -15,6 +15,8 @@ use crate::sse::Parser;
 
 /// An event may hold a whole image.
 const EVENT_BYTES: usize = 32 * 1024 * 1024;
+/// Answers to one request; Google gives up to 8.
+const CHOICES: usize = 128;
 
 /// Reads a stream of `streamGenerateContent` with `alt=sse`.
 pub(super) struct Reader {
@@ -128,6 +130,10 @@ impl Reader {
             });
         }
         for candidate in &response.candidates {
+            if self.choices.len() >= CHOICES && !self.choices.contains_key(&candidate.index) {
+                let message = "the provider's stream has more answers than can be asked for";
+                return self.fail(ErrorKind::BadUpstream, message.to_owned(), events);
+            }
             let choice = self.choices.entry(candidate.index).or_default();
             if let Err(why) = choice.take(candidate, self.response_id.as_deref(), events) {
                 return self.fail(ErrorKind::BadUpstream, why, events);
