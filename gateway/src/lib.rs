@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 mod dataplane;
 pub mod drain;
+mod encoding;
 pub mod endpoints;
 pub mod health;
 pub mod http;

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
+
+use crate::encoding::{Coding, DecodeError, decode};
 
 /// A body must be here in this time, which for the default limit of 16 MiB is about 2 Mbit/s.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -28,13 +31,35 @@ pub enum BodyError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// Answer 415.
+    #[error("the request body has a content-encoding that is not known; write gzip, zstd or deflate, or none")]
+    UnknownCoding,
+    /// Answer 400.
+    #[error("the request body cannot be decompressed; content-encoding says {}", .0.name())]
+    Damaged(Coding),
     /// Answer 400, if there is anybody left to read it.
     #[error("the request body broke off")]
     BrokenOff,
 }
 
-/// Reads a body of at most `limit` bytes.
-pub async fn read<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
+/// Reads a body of at most `limit` bytes, as it comes and as it is once decompressed.
+pub async fn read<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    // Known before the body is waited for.
+    let coding = Coding::of(headers).map_err(|_| BodyError::UnknownCoding)?;
+    let bytes = receive(body, limit).await?;
+    match coding {
+        None => Ok(bytes),
+        Some(coding) => decode(coding, &bytes, limit).await.map_err(|error| match error {
+            DecodeError::TooLarge => BodyError::TooLarge { limit },
+            DecodeError::Malformed => BodyError::Damaged(coding),
+        }),
+    }
+}
+
+async fn receive<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -103,25 +128,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_in_one_or_many_pieces_is_read_whole() {
-        assert_eq!(read(Full::new(Bytes::from_static(b"abc")), 3).await.unwrap(), "abc");
-        assert_eq!(read(pieces(&["a", "", "bc", "d"]), 10).await.unwrap(), "abcd");
-        assert_eq!(read(pieces(&[]), 10).await.unwrap(), "");
+        assert_eq!(receive(Full::new(Bytes::from_static(b"abc")), 3).await.unwrap(), "abc");
+        assert_eq!(receive(pieces(&["a", "", "bc", "d"]), 10).await.unwrap(), "abcd");
+        assert_eq!(receive(pieces(&[]), 10).await.unwrap(), "");
     }
 
     #[tokio::test]
     async fn a_body_beyond_the_limit_is_refused_whether_announced_or_not() {
         let too_large = Err(BodyError::TooLarge { limit: 3 });
-        assert_eq!(read(Full::new(Bytes::from_static(b"abcd")), 3).await, too_large);
-        assert_eq!(read(pieces(&["ab", "cd"]), 3).await, too_large);
+        assert_eq!(receive(Full::new(Bytes::from_static(b"abcd")), 3).await, too_large);
+        assert_eq!(receive(pieces(&["ab", "cd"]), 3).await, too_large);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_not_waited_for_forever() {
         let body = StreamBody::new(stream::pending::<Piece>());
-        assert_eq!(read(body, 10).await, Err(BodyError::Timeout { seconds: 60 }));
+        assert_eq!(receive(body, 10).await, Err(BodyError::Timeout { seconds: 60 }));
         let body = StreamBody::new(stream::pending::<Piece>());
         let large = 64 * 1024 * 1024;
-        assert_eq!(read(body, large).await, Err(BodyError::Timeout { seconds: 256 }));
+        assert_eq!(receive(body, large).await, Err(BodyError::Timeout { seconds: 256 }));
     }
 
     #[tokio::test]
@@ -131,7 +156,7 @@ mod tests {
             Err(std::io::Error::other("gone")),
         ];
         assert_eq!(
-            read(StreamBody::new(stream::iter(frames)), 10).await,
+            receive(StreamBody::new(stream::iter(frames)), 10).await,
             Err(BodyError::BrokenOff)
         );
     }

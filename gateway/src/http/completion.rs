@@ -43,13 +43,13 @@ impl Head<'_> {
     /// Serves the request.
     pub(super) async fn serve(self, request: Request<Incoming>) -> Response<GatewayBody> {
         let (parts, incoming) = request.into_parts();
-        let bytes = match body::read(incoming, self.plan.limits.max_body).await {
+        let bytes = match body::read(incoming, &parts.headers, self.plan.limits.max_body).await {
             Ok(bytes) => bytes,
             Err(why) => {
                 self.refused(match why {
                     BodyError::TooLarge { .. } => Refusal::TooLarge,
                     BodyError::Timeout { .. } => Refusal::BodyTimeout,
-                    BodyError::BrokenOff => Refusal::BadRequest,
+                    BodyError::UnknownCoding | BodyError::Damaged(_) | BodyError::BrokenOff => Refusal::BadRequest,
                 });
                 return self.teller.body(why);
             }

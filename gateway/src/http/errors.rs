@@ -10,6 +10,7 @@ use super::body::BodyError;
 use super::{MAX_HEAD_BYTES, headers};
 use crate::admission::Rejected;
 use crate::auth::Unauthenticated;
+use crate::encoding::Coding;
 use crate::meter::UpstreamErrorKind;
 use crate::relay::GatewayBody;
 use crate::upstream::{ErrorAnswer, Failure};
@@ -105,9 +106,14 @@ impl Teller<'_> {
         let kind = match why {
             BodyError::TooLarge { .. } => ErrorKind::TooLarge,
             BodyError::Timeout { .. } => ErrorKind::RequestTimeout,
-            BodyError::BrokenOff => ErrorKind::InvalidRequest,
+            BodyError::UnknownCoding => ErrorKind::UnknownEncoding,
+            BodyError::Damaged(_) | BodyError::BrokenOff => ErrorKind::InvalidRequest,
         };
-        self.answer(&OpenAiError::new(kind, why.to_string()))
+        let mut response = self.answer(&OpenAiError::new(kind, why.to_string()));
+        if why == BodyError::UnknownCoding {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, Coding::READABLE);
+        }
+        response
     }
 
     /// The queue is full, or the wait was too long.

@@ -37,11 +37,12 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ///
 /// Left out, besides those of the connection: what proves the client to the gateway (`authorization`, keys, cookies);
 /// what would choose an account at the provider, as the account is the gateway's; where the client comes from; and
-/// `accept-encoding`, as the gateway reads usage in the answer.
+/// `accept-encoding` and `content-encoding`, as the gateway reads the bodies of both sides: a request goes decompressed, and
+/// the answer is to come as it is.
 pub fn to_provider(client: &HeaderMap) -> HeaderMap {
     let listed = client.get(header::CONNECTION);
-    // Room for what is added: host, length, id, trace context, credential.
-    let mut headers = HeaderMap::with_capacity(client.len() + 5);
+    // Room for what is added: host, length, id, trace context, credential, encoding.
+    let mut headers = HeaderMap::with_capacity(client.len() + 6);
     for (name, value) in client {
         if !stays_here(name) && !listed.is_some_and(|list| lists(list, name)) {
             headers.append(name.clone(), value.clone());
@@ -75,6 +76,7 @@ fn stays_here(name: &HeaderName) -> bool {
             | "api-key"
             | "authorization"
             | "connection"
+            | "content-encoding"
             | "content-length"
             | "cookie"
             | "expect"
@@ -149,6 +151,7 @@ mod tests {
             ("x-private", "1"),
             ("content-type", "application/json"),
             ("accept-encoding", "gzip"),
+            ("content-encoding", "gzip"),
             ("cookie", "a=b"),
             ("openai-organization", "org-x"),
             ("x-forwarded-for", "10.0.0.1"),

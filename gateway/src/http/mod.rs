@@ -2,6 +2,7 @@
 
 mod body;
 mod completion;
+mod compress;
 mod errors;
 pub mod headers;
 mod models;
@@ -15,6 +16,7 @@ use tokenweir_config::status::Phase;
 use tokenweir_llm::{ErrorForm, Operation};
 
 use crate::auth::authenticate;
+use crate::encoding::accepted;
 use crate::meter::Refusal;
 use crate::plan::Caller;
 use crate::relay::GatewayBody;
@@ -64,7 +66,11 @@ pub async fn handle(worker: &Worker, active: Active, request: Request<Incoming>)
     let received = worker.meter.now();
     let id = request_id(request.headers());
     let version = request.version();
+    let coding = accepted(request.headers());
     let (mut response, form) = respond(worker, &active, request, &id, received).await;
+    if let Some(coding) = coding {
+        response = compress::compress(coding, response).await;
+    }
     if form == ErrorForm::Anthropic {
         response.headers_mut().insert(headers::REQUEST_ID, id.clone());
     }

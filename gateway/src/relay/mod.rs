@@ -15,6 +15,7 @@ pub use events::EventRelay;
 pub use exchange::{AccessLog, Exchange};
 pub use plain::PlainRelay;
 
+use crate::encoding::Encoder;
 use crate::meter::UpstreamErrorKind;
 use crate::server::Active;
 
@@ -28,6 +29,8 @@ pub struct BrokenOff(pub UpstreamErrorKind);
 #[derive(Debug)]
 pub struct GatewayBody {
     kind: Kind,
+    /// Compresses what is passed on as it comes, until its end.
+    encoder: Option<Box<Encoder>>,
     /// Counts the request as running until its body has gone.
     active: Option<Active>,
 }
@@ -46,6 +49,23 @@ impl GatewayBody {
         Kind::Whole(body).into()
     }
 
+    /// The body, if it is all here.
+    pub fn as_whole(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Whole(body) => Some(body),
+            _ => None,
+        }
+    }
+
+    /// Compresses a body that is passed on as it comes; false for any other.
+    pub fn compress(&mut self, encoder: Encoder) -> bool {
+        let plain = matches!(self.kind, Kind::Plain(_));
+        if plain {
+            self.encoder = Some(Box::new(encoder));
+        }
+        plain
+    }
+
     /// Counts the request as running for as long as this body lives.
     #[must_use]
     pub fn counted(mut self, active: Active) -> Self {
@@ -56,7 +76,11 @@ impl GatewayBody {
 
 impl From<Kind> for GatewayBody {
     fn from(kind: Kind) -> Self {
-        Self { kind, active: None }
+        Self {
+            kind,
+            encoder: None,
+            active: None,
+        }
     }
 }
 
@@ -77,10 +101,12 @@ impl Body for GatewayBody {
     type Error = BrokenOff;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        match &mut self.kind {
+        let this = &mut *self;
+        match &mut this.kind {
             Kind::Whole(body) if body.is_empty() => Poll::Ready(None),
             Kind::Whole(body) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(body))))),
             Kind::Events(relay) => relay.poll_data(cx).map(|data| data.map(|data| Ok(Frame::data(data)))),
+            Kind::Plain(relay) if this.encoder.is_some() => poll_encoded(relay, &mut this.encoder, cx),
             Kind::Plain(relay) => relay.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data))),
         }
     }
@@ -89,7 +115,8 @@ impl Body for GatewayBody {
         match &self.kind {
             Kind::Whole(body) => body.is_empty(),
             Kind::Events(relay) => relay.is_over(),
-            Kind::Plain(relay) => relay.is_over(),
+            // What the encoder still holds comes after the end of what it takes in.
+            Kind::Plain(relay) => relay.is_over() && self.encoder.is_none(),
         }
     }
 
@@ -97,7 +124,33 @@ impl Body for GatewayBody {
         match &self.kind {
             Kind::Whole(body) => SizeHint::with_exact(body.len() as u64),
             Kind::Events(_) => SizeHint::default(),
+            Kind::Plain(_) if self.encoder.is_some() => SizeHint::default(),
             Kind::Plain(relay) => relay.size_hint(),
         }
     }
+}
+
+/// The next compressed piece of what a relay passes on.
+fn poll_encoded(
+    relay: &mut PlainRelay,
+    encoder: &mut Option<Box<Encoder>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    // Compressing fails for want of memory alone. The answer is cut then, so that it does not look whole.
+    let failed = |_| BrokenOff(UpstreamErrorKind::Interrupted);
+    while let Some(working) = encoder {
+        let compressed = match std::task::ready!(relay.poll_data(cx)) {
+            Some(Ok(data)) => working.push(&data),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => match encoder.take() {
+                Some(last) => last.finish(),
+                None => break,
+            },
+        };
+        match compressed.map_err(failed) {
+            Ok(data) if data.is_empty() => {}
+            other => return Poll::Ready(Some(other.map(Frame::data))),
+        }
+    }
+    Poll::Ready(None)
 }

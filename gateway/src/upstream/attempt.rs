@@ -16,6 +16,7 @@ use super::outgoing::{Outgoing, Prepared};
 use super::place::Place;
 use super::pool::Lease;
 use super::settle;
+use super::undo::{is_plain, undo};
 use crate::meter::UpstreamErrorKind;
 use crate::plan::{Backend, Provider, Target};
 
@@ -88,7 +89,7 @@ impl Upstreams {
         deadline: Instant,
     ) -> Result<Answer, Failure> {
         let (response, lease, sent) = self.send(outgoing, prepared, provider, place, deadline).await?;
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         let rest = Rest {
             body,
             idle: provider.timeouts.idle,
@@ -102,18 +103,36 @@ impl Upstreams {
                 // A body that is too long or breaks off is left out; the status still says what happened.
                 Ok(AnswerBody::Begun { .. }) | Err(_) => Bytes::new(),
             };
+            let (mut headers, mut body) = (head.headers, body);
+            if !is_plain(&headers) {
+                body = undo(&mut headers, body).await.unwrap_or_default();
+            }
             let answer = ErrorAnswer {
                 status: head.status,
-                headers: head.headers,
+                headers,
                 body,
             };
             return Err(Failure::of_answer(answer));
         }
         let events = is_event_stream(&head.headers);
+        let plain = is_plain(&head.headers);
+        if events && !plain {
+            // Its events could be read by nobody on the way.
+            return Err(UpstreamErrorKind::Malformed.into());
+        }
         let body = if events {
             begin(rest, deadline.min(sent + provider.timeouts.first_token)).await?
         } else {
             read(rest, HELD_BYTES, deadline).await?
+        };
+        let body = match body {
+            body if plain => body,
+            AnswerBody::Whole(body) => {
+                let body = undo(&mut head.headers, body).await;
+                AnswerBody::Whole(body.ok_or(UpstreamErrorKind::Malformed)?)
+            }
+            // Too large to be held, and the client may not know the coding.
+            AnswerBody::Begun { .. } => return Err(UpstreamErrorKind::Malformed.into()),
         };
         Ok(Answer { head, events, body })
     }
@@ -141,6 +160,7 @@ impl Upstreams {
         };
         let token = self.token(provider, deadline).await?;
         let mut lease = self.pools.lease(place, connect).await.map_err(failed)?;
+        let mut again = false;
         loop {
             let sent = Instant::now();
             // The time to the first token is a promise of streams. An answer in one piece comes when all of it was
@@ -162,7 +182,9 @@ impl Upstreams {
             let unsent = error.take_message().is_some();
             let error = error.into_error();
             tracing::debug!(provider = &*provider.name, %error, "a request got no answer");
-            if lease.is_reused() && (unsent || sent.elapsed() < IDLE_RACE && is_broken_connection(&error)) {
+            let idle_race = lease.is_reused() && (unsent || sent.elapsed() < IDLE_RACE && is_broken_connection(&error));
+            if idle_race || !again && was_not_begun(&error) {
+                again = true;
                 lease = self.pools.lease_new(place, connect).await.map_err(failed)?;
                 continue;
             }
@@ -174,6 +196,16 @@ impl Upstreams {
             return Err(kind.into());
         }
     }
+}
+
+/// Whether the other side says that it did not begin a request: it refused the HTTP/2 stream, or went away in peace and
+/// named an earlier stream as its last.
+fn was_not_begun(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let refused = cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        refused || cause.is_go_away() && cause.is_remote() && cause.reason() == Some(h2::Reason::NO_ERROR)
+    })
 }
 
 /// Whether a connection ended without an answer, as opposed to an answer that is wrong.

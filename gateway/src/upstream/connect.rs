@@ -1,8 +1,12 @@
 //! Opens connections to providers.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
@@ -141,7 +145,7 @@ async fn http2_sender<T>(io: T) -> Result<Sender, ConnectError>
 where
     T: Read + Write + Unpin + Send + 'static,
 {
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+    let (sender, mut connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING_INTERVAL)
         .keep_alive_timeout(HTTP2_PING_TIMEOUT)
@@ -150,10 +154,58 @@ where
         .handshake::<_, UpstreamBody>(io)
         .await
         .map_err(ConnectError::Http)?;
+    let room = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
+    let told = Arc::clone(&room);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        let ended = poll_fn(|cx| {
+            let polled = Pin::new(&mut connection).poll(cx);
+            // What the provider allows comes with its settings, and may change.
+            told.store(connection.current_max_send_streams(), Relaxed);
+            polled
+        });
+        if let Err(error) = ended.await {
             tracing::debug!(%error, "a connection to a provider ended");
         }
     });
-    Ok(Sender::Http2(sender))
+    Ok(Sender::Http2 { sender, room })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Full;
+
+    use super::*;
+
+    /// Time is paused and the other side is in memory, so that only the clock moves.
+    #[tokio::test(start_paused = true)]
+    async fn an_http2_provider_that_does_not_answer_a_ping_is_given_up() {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let provider = tokio::spawn(async move {
+            let mut connection = h2::server::handshake(theirs).await.unwrap();
+            let request = connection.accept().await.unwrap().unwrap();
+            begun.send(()).unwrap();
+            // From here on nobody reads, so nobody answers; and nobody closes.
+            std::future::pending::<()>().await;
+            drop((request, connection));
+        });
+        let Sender::Http2 { mut sender, .. } = http2_sender(TokioIo::new(ours)).await.unwrap() else {
+            panic!("HTTP/2 was spoken");
+        };
+        let start = Instant::now();
+        let request = Request::post("https://provider/v1")
+            .body(Full::new(Bytes::new()))
+            .unwrap();
+        let answer = tokio::spawn(async move { sender.send_request(request).await });
+        begins.await.unwrap();
+        assert!(answer.await.unwrap().is_err());
+        let waited = start.elapsed();
+        assert!(
+            waited <= HTTP2_PING_INTERVAL + HTTP2_PING_TIMEOUT + Duration::from_secs(1),
+            "{waited:?}"
+        );
+        provider.abort();
+    }
 }

@@ -15,6 +15,7 @@ mod proof;
 mod proxy;
 mod settle;
 mod tls;
+mod undo;
 
 use std::sync::Arc;
 

@@ -37,6 +37,9 @@ pub(super) struct Prepared<'a> {
     pub body: Bytes,
 }
 
+/// The coding that is none.
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
 impl Outgoing {
     /// Whether the gateway asks the provider for a usage chunk that the client did not ask for.
     pub fn adds_usage(&self) -> bool {
@@ -98,6 +101,8 @@ impl Outgoing {
             request.headers_mut().insert(header::HOST, uris.host.clone());
         }
         let headers = request.headers_mut();
+        // Without a word on it a provider may choose any coding.
+        headers.insert(header::ACCEPT_ENCODING, IDENTITY);
         headers.insert(headers::X_REQUEST_ID, self.request_id.clone());
         if let Some(traceparent) = &self.traceparent {
             headers.insert(headers::TRACEPARENT, traceparent.clone());

@@ -24,7 +24,7 @@ pub(crate) type UpstreamBody = Full<Bytes>;
 /// A connection without a request is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Requests on one HTTP/2 connection before another is opened: what servers commonly allow. Where a server allows fewer,
-/// the rest waits on the connection.
+/// others are opened sooner.
 const HTTP2_STREAMS: usize = 100;
 
 /// The right to send on a connection.
@@ -33,7 +33,12 @@ pub(super) enum Sender {
     /// One request at a time.
     Http1(http1::SendRequest<UpstreamBody>),
     /// Many.
-    Http2(http2::SendRequest<UpstreamBody>),
+    Http2 {
+        /// The connection.
+        sender: http2::SendRequest<UpstreamBody>,
+        /// Requests that the other side allows at a time.
+        room: Arc<AtomicUsize>,
+    },
 }
 
 /// The connections of one worker by place. Only this worker's tasks use them; the lock is never contended and never held
@@ -60,6 +65,7 @@ struct Idle {
 #[derive(Debug)]
 struct Shared {
     sender: http2::SendRequest<UpstreamBody>,
+    room: Arc<AtomicUsize>,
     streams: AtomicUsize,
     last_used: Mutex<Instant>,
 }
@@ -100,7 +106,9 @@ impl Drop for Stream {
 impl Shared {
     fn takes_one_more(&self) -> bool {
         let streams = self.streams.load(Relaxed);
-        !self.sender.is_closed() && streams < HTTP2_STREAMS
+        // One that allows none at all gets one all the same, or each request would open a connection.
+        let room = self.room.load(Relaxed).clamp(1, HTTP2_STREAMS);
+        !self.sender.is_closed() && streams < room
     }
 }
 
@@ -130,9 +138,10 @@ impl Pools {
     pub(crate) async fn lease_new(self: &Arc<Self>, place: &Place, timeout: Duration) -> Result<Lease, ConnectError> {
         let kind = match connect(place, &self.tls, timeout).await? {
             Sender::Http1(sender) => Kind::Http1(sender),
-            Sender::Http2(sender) => {
+            Sender::Http2 { sender, room } => {
                 let shared = Arc::new(Shared {
                     sender,
+                    room,
                     streams: AtomicUsize::new(0),
                     last_used: Mutex::new(Instant::now()),
                 });

@@ -9,3 +9,4 @@ mod policies;
 mod readme;
 mod serving;
 mod streams;
+mod tls;

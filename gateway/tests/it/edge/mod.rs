@@ -1,7 +1,9 @@
 //! The edges: TLS on both sides, the proxy, limits, slow and hostile clients, encodings, HTTP/2 towards providers.
 
 mod clients;
+mod encoding;
 mod hostile;
+mod http2;
 mod https;
 mod limits;
 mod pki;
