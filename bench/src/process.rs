@@ -81,14 +81,6 @@ pub fn on_cpus(program: &Path, cpus: &str) -> Command {
     command
 }
 
-/// Lets this process, and those it starts, open as many files as the machine allows: a stream through a gateway takes two.
-pub fn raise_file_limit() -> std::io::Result<()> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    Ok(setrlimit(Resource::Nofile, limit)?)
-}
-
 /// Free loopback addresses, all different. A port stays free unless another program takes it in the meantime.
 pub fn free_addresses<const N: usize>() -> std::io::Result<[SocketAddr; N]> {
     // All are held at once: a port that is let go may be handed out again at once.

@@ -7,7 +7,7 @@ use crate::error::BenchError;
 use crate::fixture::{self, Configuration, KEY, MODEL, Programs};
 use crate::load::{Connection, Shape};
 use crate::machine;
-use crate::process::{raise_file_limit, resident_kib};
+use crate::process::resident_kib;
 use crate::runner::{Scenario, Target};
 
 /// Seconds of load between two looks at the memory.
@@ -78,7 +78,7 @@ async fn flat(programs: &Programs, requests: u64) -> Result<String, BenchError> 
 }
 
 async fn held(programs: &Programs, streams: usize) -> Result<String, BenchError> {
-    raise_file_limit()?;
+    tokenweir_process::raise_file_limit()?;
     let sim = fixture::sim(programs, "", HELD_LATENCY).await?;
     let configuration = Configuration::write(sim.address)?;
     let gateway = fixture::gateway(programs, "", 1, &configuration).await?;

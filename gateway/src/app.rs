@@ -124,6 +124,9 @@ pub fn block_on(task: impl Future<Output = Result<(), AppError>>) -> Result<(), 
 /// Serves until a signal ends the process and everything has drained.
 pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
     let shutdown = shutdown_on_signals()?;
+    if let Err(error) = tokenweir_process::raise_file_limit() {
+        tracing::warn!(%error, "the limit on open files stays as it is; it bounds the connections");
+    }
     let (lost, mut losses) = mpsc::channel(1);
     let control = Control::new(args, lost);
     let telemetry = control.open_telemetry().await?;

@@ -1,11 +1,13 @@
-//! What every Tokenweir program does when it starts and stops: choose the crypto provider, set up logs, and turn
-//! SIGTERM and SIGINT into one cancellation that all its tasks share.
+//! What every Tokenweir program does when it starts and stops: choose the crypto provider, set up logs, raise the limit on
+//! open files, and turn SIGTERM and SIGINT into one cancellation that all its tasks share.
 //!
 //! The crate knows nothing of Kubernetes, HTTP or the data plane, so that each program can depend on it.
 
+mod files;
 mod logs;
 mod shutdown;
 
+pub use files::raise_file_limit;
 pub use logs::{LogArgs, LogFormat, LogSetupError};
 pub use shutdown::shutdown_on_signals;
 

@@ -142,6 +142,9 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), CliError> {
     cli.logs.init()?;
     let config = cli.config()?;
+    if let Err(error) = tokenweir_process::raise_file_limit() {
+        tracing::warn!(%error, "the limit on open files stays as it is; it bounds the connections");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
+use tokenweir_llm::Pieces;
 
 use crate::encoding::{Coding, DecodeError, decode};
 
@@ -13,8 +14,6 @@ use crate::encoding::{Coding, DecodeError, decode};
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Where larger bodies are allowed, all have more time: as long as the largest takes at this many bytes a second.
 const BYTES_PER_SECOND: usize = 256 * 1024;
-/// No more than this is set aside for a body because of its announced length alone.
-const RESERVE_BYTES: usize = 64 * 1024;
 
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,23 +42,24 @@ pub enum BodyError {
 }
 
 /// Reads a body of at most `limit` bytes, as it comes and as it is once decompressed.
-pub async fn read<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, BodyError>
+pub async fn read<B>(body: B, headers: &HeaderMap, limit: usize) -> Result<Pieces, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     // Known before the body is waited for.
     let coding = Coding::of(headers).map_err(|_| BodyError::UnknownCoding)?;
-    let bytes = receive(body, limit).await?;
-    match coding {
-        None => Ok(bytes),
-        Some(coding) => decode(coding, &bytes, limit).await.map_err(|error| match error {
-            DecodeError::TooLarge => BodyError::TooLarge { limit },
-            DecodeError::Malformed => BodyError::Damaged(coding),
-        }),
-    }
+    let pieces = receive(body, limit).await?;
+    let Some(coding) = coding else {
+        return Ok(pieces);
+    };
+    let decoded = decode(coding, &pieces.to_bytes(), limit).await;
+    decoded.map(Pieces::from).map_err(|error| match error {
+        DecodeError::TooLarge => BodyError::TooLarge { limit },
+        DecodeError::Malformed => BodyError::Damaged(coding),
+    })
 }
 
-async fn receive<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
+async fn receive<B>(body: B, limit: usize) -> Result<Pieces, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -75,7 +75,7 @@ fn patience(limit: usize) -> Duration {
     TIMEOUT.max(Duration::from_secs(largest))
 }
 
-async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, BodyError>
+async fn collect<B>(mut body: B, limit: usize) -> Result<Pieces, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -84,28 +84,18 @@ where
     if announced > limit {
         return Err(too_large);
     }
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
+    let mut pieces = Pieces::default();
     while !body.is_end_stream() {
         let Some(frame) = body.frame().await else { break };
         let Ok(data) = frame.map_err(|_| BodyError::BrokenOff)?.into_data() else {
             continue;
         };
-        if first.len().max(more.len()) + data.len() > limit {
+        if pieces.len() + data.len() > limit {
             return Err(too_large);
         }
-        // The usual body comes in one piece and is not copied.
-        if first.is_empty() {
-            first = data;
-            continue;
-        }
-        if more.is_empty() {
-            more.reserve(announced.min(RESERVE_BYTES).max(first.len() + data.len()));
-            more.extend_from_slice(&first);
-        }
-        more.extend_from_slice(&data);
+        pieces.push(data);
     }
-    Ok(if more.is_empty() { first } else { more.freeze() })
+    Ok(pieces)
 }
 
 #[cfg(test)]
@@ -128,25 +118,38 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_in_one_or_many_pieces_is_read_whole() {
-        assert_eq!(receive(Full::new(Bytes::from_static(b"abc")), 3).await.unwrap(), "abc");
-        assert_eq!(receive(pieces(&["a", "", "bc", "d"]), 10).await.unwrap(), "abcd");
-        assert_eq!(receive(pieces(&[]), 10).await.unwrap(), "");
+        assert_eq!(
+            receive(Full::new(Bytes::from_static(b"abc")), 3)
+                .await
+                .unwrap()
+                .to_bytes(),
+            "abc"
+        );
+        assert_eq!(
+            receive(pieces(&["a", "", "bc", "d"]), 10).await.unwrap().to_bytes(),
+            "abcd"
+        );
+        assert_eq!(receive(pieces(&[]), 10).await.unwrap().to_bytes(), "");
     }
 
     #[tokio::test]
     async fn a_body_beyond_the_limit_is_refused_whether_announced_or_not() {
-        let too_large = Err(BodyError::TooLarge { limit: 3 });
-        assert_eq!(receive(Full::new(Bytes::from_static(b"abcd")), 3).await, too_large);
-        assert_eq!(receive(pieces(&["ab", "cd"]), 3).await, too_large);
+        let too_large = BodyError::TooLarge { limit: 3 };
+        let announced = Full::new(Bytes::from_static(b"abcd"));
+        assert_eq!(receive(announced, 3).await.unwrap_err(), too_large);
+        assert_eq!(receive(pieces(&["ab", "cd"]), 3).await.unwrap_err(), too_large);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_not_waited_for_forever() {
         let body = StreamBody::new(stream::pending::<Piece>());
-        assert_eq!(receive(body, 10).await, Err(BodyError::Timeout { seconds: 60 }));
+        assert_eq!(receive(body, 10).await.unwrap_err(), BodyError::Timeout { seconds: 60 });
         let body = StreamBody::new(stream::pending::<Piece>());
         let large = 64 * 1024 * 1024;
-        assert_eq!(receive(body, large).await, Err(BodyError::Timeout { seconds: 256 }));
+        assert_eq!(
+            receive(body, large).await.unwrap_err(),
+            BodyError::Timeout { seconds: 256 }
+        );
     }
 
     #[tokio::test]
@@ -156,8 +159,8 @@ mod tests {
             Err(std::io::Error::other("gone")),
         ];
         assert_eq!(
-            receive(StreamBody::new(stream::iter(frames)), 10).await,
-            Err(BodyError::BrokenOff)
+            receive(StreamBody::new(stream::iter(frames)), 10).await.unwrap_err(),
+            BodyError::BrokenOff
         );
     }
 }

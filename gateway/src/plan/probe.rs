@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
-use http_body_util::Full;
 use tokenweir_config as config;
+use tokenweir_llm::Pieces;
 
 use crate::upstream::UpstreamBody;
 
@@ -50,7 +49,7 @@ impl Probe {
 
     /// The request, with what the provider wants to see on each.
     pub(crate) fn request(&self, http2: bool, introduce: impl FnOnce(&mut HeaderMap)) -> Request<UpstreamBody> {
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let mut request = Request::new(UpstreamBody::from(Pieces::default()));
         if http2 {
             *request.version_mut() = Version::HTTP_2;
             *request.uri_mut() = self.uri.clone();

@@ -172,9 +172,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use http::Request;
-    use http_body_util::Full;
+    use tokenweir_llm::Pieces;
 
     use super::*;
 
@@ -196,7 +195,7 @@ mod tests {
         };
         let start = Instant::now();
         let request = Request::post("https://provider/v1")
-            .body(Full::new(Bytes::new()))
+            .body(UpstreamBody::from(Pieces::default()))
             .unwrap();
         let answer = tokio::spawn(async move { sender.send_request(request).await });
         begins.await.unwrap();

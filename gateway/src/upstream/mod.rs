@@ -3,6 +3,7 @@
 mod answer;
 mod attempt;
 mod balance;
+mod body;
 mod budget;
 mod connect;
 pub mod credential;

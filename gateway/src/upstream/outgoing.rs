@@ -1,9 +1,7 @@
 //! A request as the client sent it, and what is made of it for each provider.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, header};
-use http_body_util::Full;
-use tokenweir_llm::{Edits, ErrorKind, OpenAiError, Operation, Peek};
+use tokenweir_llm::{Edits, ErrorKind, OpenAiError, Operation, Peek, Pieces};
 
 use super::pool::UpstreamBody;
 use crate::http::headers;
@@ -34,7 +32,7 @@ pub(super) struct Prepared<'a> {
     /// The provider's name of the model.
     pub model: &'a str,
     /// The body.
-    pub body: Bytes,
+    pub body: Pieces,
 }
 
 /// The coding that is none.
@@ -70,7 +68,7 @@ impl Outgoing {
         OpenAiError::new(ErrorKind::InvalidRequest, message).with_param("model")
     }
 
-    fn body(&self, model: &str) -> Bytes {
+    fn body(&self, model: &str) -> Pieces {
         let edits = Edits {
             model: (model != self.peek.model()).then_some(model),
             include_usage: self.adds_usage(),
@@ -87,7 +85,7 @@ impl Outgoing {
             query: self.query.as_deref(),
             stream: self.peek.stream(),
         };
-        let mut request = Request::new(Full::new(prepared.body.clone()));
+        let mut request = Request::new(UpstreamBody::from(prepared.body.clone()));
         *request.method_mut() = http::Method::POST;
         *request.headers_mut() = headers::to_provider(&self.headers);
         if provider.is_in_cloud() {

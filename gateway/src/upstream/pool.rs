@@ -6,20 +6,19 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
+use super::body::RequestBody;
 use super::connect::{ConnectError, connect};
 use super::place::Place;
 
 /// What is sent to providers.
-pub(crate) type UpstreamBody = Full<Bytes>;
+pub(crate) type UpstreamBody = RequestBody;
 
 /// A connection without a request is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);

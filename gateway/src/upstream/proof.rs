@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, header};
-use http_body_util::Full;
+use tokenweir_llm::Pieces;
 use tokio::time::Instant;
 
 use super::Upstreams;
 use super::credential::Asker;
 use super::failure::Failure;
+use super::pool::UpstreamBody;
 use crate::meter::UpstreamErrorKind;
 use crate::plan::{Credential, Provider};
 
@@ -38,8 +38,8 @@ impl Upstreams {
         &self,
         provider: &Provider,
         token: Option<&HeaderValue>,
-        body: &Bytes,
-        request: &mut Request<Full<Bytes>>,
+        body: &Pieces,
+        request: &mut Request<UpstreamBody>,
     ) -> Result<(), UpstreamErrorKind> {
         if let Some(token) = token {
             request.headers_mut().insert(header::AUTHORIZATION, token.clone());
@@ -55,7 +55,7 @@ impl Upstreams {
         // It came out of an authority, which is ASCII.
         let host = provider.target.uris().host.to_str().unwrap_or_default();
         signer
-            .apply(host, &path, body, self.clock.unix(), request.headers_mut())
+            .apply(host, &path, &body.to_bytes(), self.clock.unix(), request.headers_mut())
             .map_err(|error| {
                 tracing::warn!(provider = &*provider.name, %error, "a request cannot be signed");
                 UpstreamErrorKind::Credential

@@ -1,34 +1,20 @@
-//! Reads the wanted fields of an object as raw JSON in one pass, and skips the others without recursion.
+//! The wanted fields of a request, found by a scan, or by a parser where the scan gives up.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::pieces::Pieces;
+use super::scan::{Fields, Scanner, Unusual};
 use super::{RequestError, wrong};
 
-/// Top-level fields of a request, raw, and the first one given twice.
-#[derive(Default)]
-pub(super) struct TopLevel<'a> {
-    pub(super) model: Option<&'a RawValue>,
-    pub(super) messages: Option<&'a RawValue>,
-    pub(super) input: Option<&'a RawValue>,
-    pub(super) stream: Option<&'a RawValue>,
-    pub(super) stream_options: Option<&'a RawValue>,
-    pub(super) max_tokens: Option<&'a RawValue>,
-    pub(super) max_completion_tokens: Option<&'a RawValue>,
-    pub(super) max_output_tokens: Option<&'a RawValue>,
-    pub(super) n: Option<&'a RawValue>,
-    duplicate: Option<&'static str>,
-}
-
-/// Keys are matched after JSON unescaping, so `"mod\u0065l"` is `model` here as it is for the provider.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum TopKey {
+/// Top-level fields that a gateway looks at, in the order of [`NAMES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
     Model,
     Messages,
     Input,
@@ -38,68 +24,151 @@ enum TopKey {
     MaxCompletionTokens,
     MaxOutputTokens,
     N,
-    #[serde(other)]
-    Other,
 }
 
-impl<'a> TopLevel<'a> {
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
-        let top: Self = serde_json::from_slice(body).map_err(|error| {
-            // The visitor below raises no errors of its own, so a data error can only be "not a map".
-            if error.is_data() {
-                RequestError::NotAnObject
-            } else {
-                RequestError::NotJson {
-                    line: error.line(),
-                    column: error.column(),
-                }
-            }
-        })?;
-        match top.duplicate {
-            Some(field) => Err(RequestError::Duplicate { field }),
-            None => Ok(top),
+const NAMES: [&str; 9] = [
+    "model",
+    "messages",
+    "input",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "n",
+];
+
+/// Where the wanted fields of a request stand.
+#[derive(Debug)]
+pub(super) struct TopLevel {
+    fields: Fields<{ NAMES.len() }>,
+}
+
+impl TopLevel {
+    pub(super) fn find(body: &Pieces) -> Result<Self, RequestError> {
+        let fields = match scan(body) {
+            Ok(fields) => fields,
+            Err(Unusual) => parse(&body.to_bytes())?,
+        };
+        Ok(Self { fields })
+    }
+
+    /// Just behind the opening brace of the body.
+    pub(super) const fn inside(&self) -> usize {
+        self.fields.inside
+    }
+
+    /// Where the value of a field stands.
+    pub(super) fn at(&self, field: Field) -> Option<Range<usize>> {
+        self.fields.values[field as usize].clone()
+    }
+
+    /// The value of a field as it was written. An error if it is not UTF-8, which JSON must be.
+    pub(super) fn text<'a>(&self, field: Field, body: &'a Pieces) -> Result<Option<Cow<'a, str>>, RequestError> {
+        let Some(range) = self.at(field) else {
+            return Ok(None);
+        };
+        let not_text = |_| wrong(NAMES[field as usize], "text in UTF-8");
+        match body.get(range) {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes)
+                .map(|text| Some(text.into()))
+                .map_err(not_text),
+            Cow::Owned(bytes) => String::from_utf8(bytes)
+                .map(|text| Some(text.into()))
+                .map_err(|error| not_text(error.utf8_error())),
         }
     }
 
-    fn slot(&mut self, key: TopKey) -> Option<(&mut Option<&'a RawValue>, &'static str)> {
-        Some(match key {
-            TopKey::Model => (&mut self.model, "model"),
-            TopKey::Messages => (&mut self.messages, "messages"),
-            TopKey::Input => (&mut self.input, "input"),
-            TopKey::Stream => (&mut self.stream, "stream"),
-            TopKey::StreamOptions => (&mut self.stream_options, "stream_options"),
-            TopKey::MaxTokens => (&mut self.max_tokens, "max_tokens"),
-            TopKey::MaxCompletionTokens => (&mut self.max_completion_tokens, "max_completion_tokens"),
-            TopKey::MaxOutputTokens => (&mut self.max_output_tokens, "max_output_tokens"),
-            TopKey::N => (&mut self.n, "n"),
-            TopKey::Other => return None,
-        })
+    /// The first byte of a field's value, which tells its type.
+    pub(super) fn first_byte(&self, field: Field, body: &Pieces) -> Option<u8> {
+        let at = self.at(field)?.start;
+        body.get(at..at + 1).first().copied()
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for TopLevel<'a> {
+fn scan(body: &Pieces) -> Result<Fields<{ NAMES.len() }>, Unusual> {
+    let mut scanner = Scanner::new(&NAMES);
+    for piece in body.iter() {
+        scanner.feed(piece)?;
+    }
+    scanner.finish()
+}
+
+/// The same by a parser, which knows escapes in names and says what is wrong with JSON that is none.
+fn parse(body: &[u8]) -> Result<Fields<{ NAMES.len() }>, RequestError> {
+    let found: Found<'_> = serde_json::from_slice(body).map_err(|error| {
+        // The visitor below raises no errors of its own, so a data error can only be "not a map".
+        if error.is_data() {
+            RequestError::NotAnObject
+        } else {
+            RequestError::NotJson {
+                line: error.line(),
+                column: error.column(),
+            }
+        }
+    })?;
+    if let Some(field) = found.duplicate {
+        return Err(RequestError::Duplicate { field });
+    }
+    Ok(Fields {
+        values: found.values.map(|raw| raw.map(|raw| position(body, raw.get()))),
+        // The body parsed as an object, so its first byte that is not white space is the brace.
+        inside: body.iter().take_while(|byte| byte.is_ascii_whitespace()).count() + 1,
+    })
+}
+
+/// What a parser found, and the first field given twice.
+#[derive(Default)]
+struct Found<'a> {
+    values: [Option<&'a RawValue>; NAMES.len()],
+    duplicate: Option<&'static str>,
+}
+
+/// The number of a name in [`NAMES`]. Names are matched after JSON unescaping, so `"mod\u0065l"` is `model` here as it is
+/// for the provider.
+struct Name(Option<usize>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
+                Ok(Name(NAMES.iter().position(|wanted| *wanted == name)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Found<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Top;
         impl<'de> Visitor<'de> for Top {
-            type Value = TopLevel<'de>;
+            type Value = Found<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut top = TopLevel::default();
-                while let Some(key) = map.next_key::<TopKey>()? {
-                    let Some((slot, name)) = top.slot(key) else {
+                let mut found = Found::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    let Some(name) = name else {
                         map.next_value::<IgnoredAny>()?;
                         continue;
                     };
-                    let twice = slot.replace(map.next_value::<&RawValue>()?).is_some();
-                    if twice && top.duplicate.is_none() {
-                        top.duplicate = Some(name);
+                    let twice = found.values[name].replace(map.next_value()?).is_some();
+                    if twice && found.duplicate.is_none() {
+                        found.duplicate = Some(NAMES[name]);
                     }
                 }
-                Ok(top)
+                Ok(found)
             }
         }
         deserializer.deserialize_map(Top)
@@ -123,8 +192,8 @@ enum OptionKey {
 }
 
 impl<'a> Options<'a> {
-    pub(super) fn parse(raw: &'a RawValue) -> Result<Self, RequestError> {
-        let options: Self = serde_json::from_str(raw.get()).map_err(|_| wrong("stream_options", "an object"))?;
+    pub(super) fn parse(text: &'a str) -> Result<Self, RequestError> {
+        let options: Self = serde_json::from_str(text).map_err(|_| wrong("stream_options", "an object"))?;
         if options.duplicate {
             return Err(RequestError::Duplicate {
                 field: "stream_options.include_usage",
@@ -169,22 +238,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Options<'a> {
     }
 }
 
-/// Where a raw value stands in the body it was borrowed from.
-pub(super) fn position(body: &[u8], raw: &RawValue) -> Range<usize> {
-    let start = raw.get().as_ptr().addr().saturating_sub(body.as_ptr().addr());
-    start..start + raw.get().len()
+/// Where a part stands in the text it was borrowed from.
+pub(super) fn position(whole: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start + part.len()
 }
 
 /// A JSON string, unescaped; `None` for another type.
-pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn string(text: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+    serde_json::from_str::<Text<'_>>(text).ok().map(|text| text.0)
 }
 
 /// A boolean that may be absent or null.
-pub(super) fn boolean(raw: Option<&RawValue>, field: &'static str) -> Result<Option<bool>, RequestError> {
-    match raw.map(RawValue::get) {
+pub(super) fn boolean(text: Option<&str>, field: &'static str) -> Result<Option<bool>, RequestError> {
+    match text {
         None | Some("null") => Ok(None),
         Some("true") => Ok(Some(true)),
         Some("false") => Ok(Some(false)),
@@ -193,8 +262,8 @@ pub(super) fn boolean(raw: Option<&RawValue>, field: &'static str) -> Result<Opt
 }
 
 /// A count that may be absent or null.
-pub(super) fn count(raw: Option<&RawValue>, field: &'static str) -> Result<Option<u64>, RequestError> {
-    match raw.map(RawValue::get) {
+pub(super) fn count(text: Option<&str>, field: &'static str) -> Result<Option<u64>, RequestError> {
+    match text {
         None | Some("null") => Ok(None),
         Some(text) => text
             .parse()

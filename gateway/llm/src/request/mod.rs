@@ -1,15 +1,16 @@
 //! Partial parse of requests, and rewriting that leaves all other bytes alone.
 
 mod fields;
+mod pieces;
 mod rewrite;
+mod scan;
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use crate::dialect::Client;
 use crate::error::{ErrorKind, OpenAiError};
-use fields::{Options, TopLevel};
+use fields::{Field, Options, TopLevel};
+pub use pieces::Pieces;
 
 /// Which endpoint a request was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,7 +161,7 @@ pub struct Edits<'a> {
 /// Holds the body itself (shared, not copied), so positions always fit the bytes.
 #[derive(Debug, Clone)]
 pub struct Peek {
-    body: Bytes,
+    body: Pieces,
     model: Box<str>,
     stream: bool,
     include_usage: Option<bool>,
@@ -191,57 +192,50 @@ impl Peek {
     ///
     /// Checks only what the gateway acts on; fields it does not know may hold anything. A field given as `null` counts
     /// as absent, as it does for OpenAI.
-    pub fn parse(operation: Operation, body: Bytes) -> Result<Self, RequestError> {
-        let top = TopLevel::parse(&body)?;
-        let model_raw = top.model.ok_or(RequestError::Missing { field: "model" })?;
-        let model: Box<str> = match fields::string(model_raw) {
+    pub fn parse(operation: Operation, body: impl Into<Pieces>) -> Result<Self, RequestError> {
+        Self::read(operation, body.into())
+    }
+
+    fn read(operation: Operation, body: Pieces) -> Result<Self, RequestError> {
+        let top = TopLevel::find(&body)?;
+        let text = |field| top.text(field, &body);
+        let missing = |field| RequestError::Missing { field };
+        let model_at = top.at(Field::Model).ok_or(missing("model"))?;
+        let model_raw = text(Field::Model)?.ok_or(missing("model"))?;
+        let model: Box<str> = match fields::string(&model_raw) {
             Some(name) if !name.is_empty() => name.into(),
             Some(_) => return Err(wrong("model", "a string that is not empty")),
-            None if model_raw.get() == "null" => return Err(RequestError::Missing { field: "model" }),
+            None if &*model_raw == "null" => return Err(missing("model")),
             None => return Err(wrong("model", "a string")),
         };
         match operation {
             Operation::Chat | Operation::Messages | Operation::CountTokens => {
-                match top.messages.map(|raw| raw.get().as_bytes()) {
-                    None | Some(b"null") => return Err(RequestError::Missing { field: "messages" }),
-                    Some([b'[', ..]) => {}
+                match top.first_byte(Field::Messages, &body) {
+                    None | Some(b'n') => return Err(missing("messages")),
+                    Some(b'[') => {}
                     Some(_) => return Err(wrong("messages", "an array of objects")),
                 }
             }
-            Operation::Embeddings => match top.input.map(|raw| raw.get().as_bytes()) {
-                None | Some(b"null") => return Err(RequestError::Missing { field: "input" }),
-                Some([b'[' | b'"', ..]) => {}
+            Operation::Embeddings => match top.first_byte(Field::Input, &body) {
+                None | Some(b'n') => return Err(missing("input")),
+                Some(b'[' | b'"') => {}
                 Some(_) => return Err(wrong("input", "a string or an array")),
             },
             // The APIs have defaults or other fields in the place of `prompt` and `input`.
             Operation::TextCompletion | Operation::Responses => {}
         }
-        let stream = fields::boolean(top.stream, "stream")?.unwrap_or(false);
-        let max_tokens = fields::count(top.max_tokens, "max_tokens")?;
-        let max_completion_tokens = fields::count(top.max_completion_tokens, "max_completion_tokens")?;
-        let max_output_tokens = fields::count(top.max_output_tokens, "max_output_tokens")?;
-        let n = fields::count(top.n, "n")?;
-        let (include_usage, options_at) = match top.stream_options {
+        let stream = fields::boolean(text(Field::Stream)?.as_deref(), "stream")?.unwrap_or(false);
+        let count = |field, name| fields::count(text(field)?.as_deref(), name);
+        let max_tokens = count(Field::MaxTokens, "max_tokens")?;
+        let max_completion_tokens = count(Field::MaxCompletionTokens, "max_completion_tokens")?;
+        let max_output_tokens = count(Field::MaxOutputTokens, "max_output_tokens")?;
+        let n = count(Field::N, "n")?;
+        let (include_usage, options_at) = match top.at(Field::StreamOptions).zip(text(Field::StreamOptions)?) {
             None => (None, OptionsAt::Absent),
-            Some(raw) if raw.get() == "null" => (None, OptionsAt::Null(fields::position(&body, raw))),
-            Some(raw) => {
-                let options = Options::parse(raw)?;
-                match options.include_usage {
-                    None => {
-                        let inside = fields::position(&body, raw).start + 1;
-                        let empty = options.empty;
-                        (None, OptionsAt::Object { inside, empty })
-                    }
-                    Some(value) => {
-                        let given = fields::boolean(Some(value), "stream_options.include_usage")?;
-                        (given, OptionsAt::Field(fields::position(&body, value)))
-                    }
-                }
-            }
+            Some((range, text)) if text == "null" => (None, OptionsAt::Null(range)),
+            Some((range, text)) => stream_options(range.start, &text)?,
         };
-        let model_at = fields::position(&body, model_raw);
-        // The body parsed as an object, so its first byte that is not white space is the brace.
-        let inside = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count() + 1;
+        let inside = top.inside();
         Ok(Self {
             model,
             stream,
@@ -286,14 +280,33 @@ impl Peek {
     }
 
     /// The body as it came.
-    pub const fn body(&self) -> &Bytes {
+    pub const fn body(&self) -> &Pieces {
         &self.body
     }
 
     /// The body with edits, byte for byte the client's elsewhere: key order, number formats, white space, unknown
     /// fields. Without a change it is the same shared memory.
-    pub fn rewrite(&self, edits: &Edits<'_>) -> Bytes {
+    pub fn rewrite(&self, edits: &Edits<'_>) -> Pieces {
         rewrite::apply(self, edits)
+    }
+}
+
+/// `stream_options.include_usage`, and where it stands or would stand, of an object that begins at `start` of the body.
+fn stream_options(start: usize, text: &str) -> Result<(Option<bool>, OptionsAt), RequestError> {
+    let options = Options::parse(text)?;
+    match options.include_usage.map(serde_json::value::RawValue::get) {
+        None => Ok((
+            None,
+            OptionsAt::Object {
+                inside: start + 1,
+                empty: options.empty,
+            },
+        )),
+        Some(value) => {
+            let given = fields::boolean(Some(value), "stream_options.include_usage")?;
+            let at = fields::position(text.as_bytes(), value);
+            Ok((given, OptionsAt::Field(start + at.start..start + at.end)))
+        }
     }
 }
 

@@ -3,33 +3,23 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
-
+use super::pieces::Pieces;
 use super::{Edits, OptionsAt, Peek};
 
 /// A replacement of a range (empty for an insertion) by bytes.
-type Splice<'a> = (Range<usize>, Cow<'a, [u8]>);
+type Splice = (Range<usize>, Cow<'static, [u8]>);
 
-pub(super) fn apply(peek: &Peek, edits: &Edits<'_>) -> Bytes {
-    let mut splices = [model(peek, edits), usage(peek, edits)];
+pub(super) fn apply(peek: &Peek, edits: &Edits<'_>) -> Pieces {
     // Two splices never overlap: one is the value of `model`, the other lies in or before `stream_options`.
-    splices.sort_by_key(|splice| splice.as_ref().map_or(usize::MAX, |(range, _)| range.start));
-    let added: usize = splices.iter().flatten().map(|(_, bytes)| bytes.len()).sum();
-    if splices.iter().all(Option::is_none) {
-        return peek.body.clone();
+    match (model(peek, edits), usage(peek, edits)) {
+        (None, None) => peek.body.clone(),
+        (Some(splice), None) | (None, Some(splice)) => peek.body.replace(&[splice]),
+        (Some(one), Some(other)) if one.0.start < other.0.start => peek.body.replace(&[one, other]),
+        (Some(one), Some(other)) => peek.body.replace(&[other, one]),
     }
-    let mut out = BytesMut::with_capacity(peek.body.len() + added);
-    let mut copied = 0;
-    for (range, bytes) in splices.into_iter().flatten() {
-        out.extend_from_slice(&peek.body[copied..range.start]);
-        out.extend_from_slice(&bytes);
-        copied = range.end;
-    }
-    out.extend_from_slice(&peek.body[copied..]);
-    out.freeze()
 }
 
-fn model<'a>(peek: &Peek, edits: &Edits<'a>) -> Option<Splice<'a>> {
+fn model(peek: &Peek, edits: &Edits<'_>) -> Option<Splice> {
     let name = edits.model.filter(|name| **name != *peek.model)?;
     let plain = name.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
     let value = if plain {
@@ -40,7 +30,7 @@ fn model<'a>(peek: &Peek, edits: &Edits<'a>) -> Option<Splice<'a>> {
     Some((peek.model_at.clone(), Cow::Owned(value.into_bytes())))
 }
 
-fn usage(peek: &Peek, edits: &Edits<'_>) -> Option<Splice<'static>> {
+fn usage(peek: &Peek, edits: &Edits<'_>) -> Option<Splice> {
     if !edits.include_usage || peek.include_usage == Some(true) {
         return None;
     }

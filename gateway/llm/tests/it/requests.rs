@@ -8,7 +8,7 @@ fn chat(body: &str) -> Result<Peek, RequestError> {
 }
 
 fn rewritten(body: &str, edits: &Edits<'_>) -> String {
-    String::from_utf8(chat(body).unwrap().rewrite(edits).to_vec()).unwrap()
+    String::from_utf8(chat(body).unwrap().rewrite(edits).to_bytes().to_vec()).unwrap()
 }
 
 #[test]
@@ -209,8 +209,8 @@ fn a_rewrite_without_a_change_shares_the_body() {
         model: Some("m"),
         include_usage: true,
     };
-    assert_eq!(peek.rewrite(&edits).as_ptr(), body.as_ptr());
-    assert_eq!(peek.rewrite(&Edits::default()).as_ptr(), body.as_ptr());
+    assert_eq!(peek.rewrite(&edits).to_bytes().as_ptr(), body.as_ptr());
+    assert_eq!(peek.rewrite(&Edits::default()).to_bytes().as_ptr(), body.as_ptr());
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, Version, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokenweir_config::service_account::{ServiceAccount, ServiceAccountError};
+use tokenweir_llm::Pieces;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -226,7 +227,7 @@ impl Tokens {
 }
 
 fn request(uri: &Uri, form: Bytes, http2: bool) -> Option<Request<UpstreamBody>> {
-    let mut request = Request::new(Full::new(form));
+    let mut request = Request::new(UpstreamBody::from(Pieces::from(form)));
     *request.method_mut() = http::Method::POST;
     let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers_mut().insert(header::CONTENT_TYPE, content_type);
