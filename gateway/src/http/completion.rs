@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use tokenweir_llm::response::usage_of_answer;
 use tokenweir_llm::{OpenAiError, Operation, Peek};
@@ -16,12 +16,15 @@ use super::headers;
 use crate::admission::{Admission, BackendSet, Claim, Joined, Permit, Rejected};
 use crate::meter::{Refusal, RequestLabels, RequestMeter};
 use crate::plan::{Caller, Plan, Route};
-use crate::relay::{AccessLog, EventRelay, Exchange, GatewayBody, PlainRelay};
+use crate::relay::{AccessLog, EventRelay, Exchange, GatewayBody, PlainRelay, TranslatedRelay};
 use crate::server::{Active, Worker};
-use crate::upstream::{Answer, AnswerBody, Forwarded, Outgoing};
+use crate::upstream::{Answer, AnswerBody, Conversation, Forwarded, Outgoing};
 
 /// The status of a success in the meter; any other status comes with an error.
 const OK: u16 = 200;
+
+/// The type of a stream that was translated.
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
 /// What is known of a request before its body is read.
 pub(super) struct Head<'a> {
@@ -33,6 +36,8 @@ pub(super) struct Head<'a> {
     pub(super) teller: Teller<'a>,
     /// The meter's time at which the head came.
     pub(super) received: Duration,
+    /// Unix time in seconds.
+    pub(super) now_unix: u64,
 }
 
 impl Head<'_> {
@@ -118,6 +123,9 @@ impl Head<'_> {
             request_id: self.teller.request_id.clone(),
             traceparent: meter.traceparent(),
             peek,
+            now_unix: self.now_unix,
+            drop_unsupported: route.drop_unsupported,
+            conversation: Conversation::default(),
         };
         let forwarded = self
             .worker
@@ -154,12 +162,22 @@ impl Head<'_> {
     }
 
     fn succeeded(&self, outgoing: &Outgoing, answer: Answer, mut exchange: Exchange) -> Response<GatewayBody> {
-        let Answer { head, events, body } = answer;
+        let Answer {
+            head,
+            events,
+            body,
+            translated,
+            usage,
+        } = answer;
         let status = head.status;
         let body: GatewayBody = match body {
             AnswerBody::Whole(bytes) => {
                 exchange.first_byte();
-                if let Some(usage) = usage_of_answer(self.operation, &bytes) {
+                let usage = match translated {
+                    Some(_) => usage,
+                    None => usage_of_answer(self.operation, &bytes),
+                };
+                if let Some(usage) = usage {
                     exchange.usage(usage);
                 }
                 exchange.end(OK, None);
@@ -169,7 +187,10 @@ impl Head<'_> {
                 // A client that stops reading without closing is cut off some time after the request's own end.
                 self.active
                     .answer(rest.deadline.saturating_duration_since(Instant::now()));
-                if events {
+                let translation = translated.and_then(|pair| outgoing.stream_translation(pair));
+                if let Some(translation) = translation {
+                    TranslatedRelay::new(translation, &first, rest, exchange).into()
+                } else if events {
                     EventRelay::new(self.operation, first, rest, exchange, outgoing.adds_usage()).into()
                 } else {
                     PlainRelay::new(self.operation, first, rest, exchange).into()
@@ -180,6 +201,9 @@ impl Head<'_> {
         *response.status_mut() = status;
         *response.headers_mut() = head.headers;
         headers::to_client(response.headers_mut());
+        if events && translated.is_some() {
+            response.headers_mut().insert(header::CONTENT_TYPE, EVENT_STREAM);
+        }
         response
     }
 

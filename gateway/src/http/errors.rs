@@ -19,6 +19,8 @@ use crate::upstream::{ErrorAnswer, Failure};
 const RETRY_WHILE_DRAINING: u64 = 1;
 /// When to come back to a Service without endpoints: soon, as endpoints change within seconds.
 const RETRY_WITHOUT_ENDPOINT: u64 = 1;
+/// Anthropic's status for being overloaded.
+const OVERLOADED: u16 = 529;
 /// Characters of a client's text that an error repeats.
 const SHOWN_CHARS: usize = 100;
 
@@ -147,17 +149,27 @@ impl Teller<'_> {
         self.answer(&error)
     }
 
-    /// A provider's error with its status, headers and body. A body that is not in the form of an API, such as the HTML
+    /// A provider's error with its status, headers and body, translated if the client speaks another dialect. A body that is not in the form of an API, such as the HTML
     /// of a load balancer, is replaced by one that is.
     fn passed_on(self, error: ErrorAnswer) -> Response<GatewayBody> {
-        let mut response = if is_error_object(&error.body) {
+        let request_id = self.request_id.to_str().unwrap_or_default();
+        let translated = error
+            .translated
+            .and_then(|pair| pair.error(error.status.as_u16(), &error.body, request_id));
+        let mut response = if let Some(body) = translated {
+            json(body)
+        } else if is_error_object(&error.body) {
             Response::new(GatewayBody::whole(error.body))
         } else {
             let message = format!("the provider answered with status {}", error.status.as_u16());
             json(self.body_of(&OpenAiError::new(kind_of_status(error.status), message)))
         };
         let own_type = response.headers().get(header::CONTENT_TYPE).cloned();
-        *response.status_mut() = error.status;
+        *response.status_mut() = match error.status.as_u16() {
+            // Only Anthropic's clients know this one.
+            OVERLOADED if self.form != ErrorForm::Anthropic => StatusCode::SERVICE_UNAVAILABLE,
+            _ => error.status,
+        };
         *response.headers_mut() = error.headers;
         headers::to_client(response.headers_mut());
         if let Some(own_type) = own_type {
@@ -257,6 +269,7 @@ mod tests {
             status,
             headers,
             body: Bytes::from_static(body.as_bytes()),
+            translated: None,
         })
     }
 

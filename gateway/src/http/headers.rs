@@ -68,6 +68,19 @@ pub fn to_cloud(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 }
 
+/// Takes out what only the client's own API knows, for a provider that speaks another one.
+pub fn to_other_dialect(headers: &mut HeaderMap) {
+    let foreign: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("anthropic-") || name.as_str().starts_with("openai-"))
+        .cloned()
+        .collect();
+    for name in foreign {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
 fn stays_here(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(
@@ -165,6 +178,22 @@ mod tests {
             ("tracestate", "kept=1"),
         ]);
         assert_eq!(to_provider(&client), expected);
+    }
+
+    #[test]
+    fn headers_of_the_clients_own_api_do_not_reach_a_provider_of_another_dialect() {
+        let mut headers = map(&[
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "x"),
+            ("openai-beta", "y"),
+            ("content-type", "application/json; charset=utf-8"),
+            ("x-custom", "kept"),
+        ]);
+        to_other_dialect(&mut headers);
+        assert_eq!(
+            headers,
+            map(&[("content-type", "application/json"), ("x-custom", "kept")])
+        );
     }
 
     #[test]

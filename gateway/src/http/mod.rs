@@ -144,6 +144,7 @@ async fn respond(
                 operation,
                 teller,
                 received,
+                now_unix: now_unix.unsigned_abs(),
             };
             head.serve(request).await
         }

@@ -11,6 +11,7 @@ use rustls_pki_types::ServerName;
 use tokenweir_config as config;
 use tokenweir_config::ProviderKind;
 use tokenweir_llm::Operation;
+use tokenweir_llm::dialect::ChatFlavor;
 use tokenweir_llm::embeddings::EmbeddingsWire;
 use tokio::time::Instant;
 
@@ -206,6 +207,14 @@ impl Provider {
     /// How a request of an operation reaches it.
     pub const fn passage(&self, operation: Operation) -> Passage {
         Passage::of(self.kind, operation)
+    }
+
+    /// Whose Chat Completions it speaks, if it does.
+    pub const fn chat_flavor(&self) -> ChatFlavor {
+        match self.kind {
+            ProviderKind::OpenAICompatible => ChatFlavor::Compatible,
+            _ => ChatFlavor::OpenAi,
+        }
     }
 
     /// The provider's own name for a model that is asked for by name or alias; `None` if it does not have it.

@@ -6,23 +6,21 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body as _;
 use tokenweir_llm::response::Inspector;
 use tokenweir_llm::sse::{Event, Parser};
-use tokenweir_llm::{ErrorKind, OpenAiError, Operation, Payload};
+use tokenweir_llm::{Operation, Payload};
 
 use super::exchange::Exchange;
 use super::watchdog::Watchdog;
+use super::{AFTER_LAST, error_of};
 use crate::meter::UpstreamErrorKind;
 use crate::upstream::Rest;
 
 /// Largest event: an image or audio in one delta stays below it.
 const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
-/// After its last event the provider has this long to end its body, so that the connection can be used again.
-const AFTER_DONE: Duration = Duration::from_secs(1);
 
 /// The body of a streamed answer.
 #[derive(Debug)]
@@ -183,7 +181,7 @@ impl EventRelay {
             None | Some(Payload::Other) => {}
             Some(Payload::Done) => {
                 self.seen.reach(Stage::Done);
-                self.watchdog.allow_only(AFTER_DONE);
+                self.watchdog.allow_only(AFTER_LAST);
             }
             Some(Payload::Error) => {
                 self.seen.error = true;
@@ -196,7 +194,7 @@ impl EventRelay {
                     (false, false) => Stage::Begun,
                 });
                 if chunk.last {
-                    self.watchdog.allow_only(AFTER_DONE);
+                    self.watchdog.allow_only(AFTER_LAST);
                 }
                 if chunk.bears_tokens() {
                     exchange.stream_tokens(chunk.tokens);
@@ -275,25 +273,6 @@ impl Drop for EventRelay {
         if self.seen.is_complete() {
             self.count_end();
         }
-    }
-}
-
-fn error_of(kind: UpstreamErrorKind) -> OpenAiError {
-    match kind {
-        UpstreamErrorKind::IdleTimeout => OpenAiError::new(
-            ErrorKind::UpstreamTimeout,
-            "the provider stopped sending in the middle of its answer",
-        ),
-        UpstreamErrorKind::TotalTimeout => {
-            OpenAiError::new(ErrorKind::UpstreamTimeout, "the answer took longer than a request may")
-        }
-        UpstreamErrorKind::Malformed => {
-            OpenAiError::new(ErrorKind::BadUpstream, "the provider sent an event that is too large")
-        }
-        _ => OpenAiError::new(
-            ErrorKind::BadUpstream,
-            "the provider broke off in the middle of its answer",
-        ),
     }
 }
 

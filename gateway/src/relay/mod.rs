@@ -3,21 +3,48 @@
 mod events;
 mod exchange;
 mod plain;
+mod translated;
 mod watchdog;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokenweir_llm::{ErrorKind, OpenAiError};
 
 pub use events::EventRelay;
 pub use exchange::{AccessLog, Exchange};
 pub use plain::PlainRelay;
+pub use translated::TranslatedRelay;
 
 use crate::encoding::Encoder;
 use crate::meter::UpstreamErrorKind;
 use crate::server::Active;
+
+/// After its last event the provider has this long to end its body, so that the connection can be used again.
+const AFTER_LAST: Duration = Duration::from_secs(1);
+
+/// What a client is told of a provider that fails in the middle of a stream.
+fn error_of(kind: UpstreamErrorKind) -> OpenAiError {
+    match kind {
+        UpstreamErrorKind::IdleTimeout => OpenAiError::new(
+            ErrorKind::UpstreamTimeout,
+            "the provider stopped sending in the middle of its answer",
+        ),
+        UpstreamErrorKind::TotalTimeout => {
+            OpenAiError::new(ErrorKind::UpstreamTimeout, "the answer took longer than a request may")
+        }
+        UpstreamErrorKind::Malformed => {
+            OpenAiError::new(ErrorKind::BadUpstream, "the provider sent an event that is too large")
+        }
+        _ => OpenAiError::new(
+            ErrorKind::BadUpstream,
+            "the provider broke off in the middle of its answer",
+        ),
+    }
+}
 
 /// Why a body breaks off. The connection (or the HTTP/2 stream) ends with it, so that the client sees a broken answer as
 /// broken.
@@ -40,6 +67,7 @@ enum Kind {
     Whole(Bytes),
     // Boxed, as most answers are whole and hyper moves bodies about.
     Events(Box<EventRelay>),
+    Translated(Box<TranslatedRelay>),
     Plain(Box<PlainRelay>),
 }
 
@@ -90,6 +118,12 @@ impl From<EventRelay> for GatewayBody {
     }
 }
 
+impl From<TranslatedRelay> for GatewayBody {
+    fn from(relay: TranslatedRelay) -> Self {
+        Kind::Translated(Box::new(relay)).into()
+    }
+}
+
 impl From<PlainRelay> for GatewayBody {
     fn from(relay: PlainRelay) -> Self {
         Kind::Plain(Box::new(relay)).into()
@@ -106,6 +140,7 @@ impl Body for GatewayBody {
             Kind::Whole(body) if body.is_empty() => Poll::Ready(None),
             Kind::Whole(body) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(body))))),
             Kind::Events(relay) => relay.poll_data(cx).map(|data| data.map(|data| Ok(Frame::data(data)))),
+            Kind::Translated(relay) => relay.poll_data(cx).map(|data| data.map(|data| Ok(Frame::data(data)))),
             Kind::Plain(relay) if this.encoder.is_some() => poll_encoded(relay, &mut this.encoder, cx),
             Kind::Plain(relay) => relay.poll_data(cx).map(|data| data.map(|data| data.map(Frame::data))),
         }
@@ -115,6 +150,7 @@ impl Body for GatewayBody {
         match &self.kind {
             Kind::Whole(body) => body.is_empty(),
             Kind::Events(relay) => relay.is_over(),
+            Kind::Translated(relay) => relay.is_over(),
             // What the encoder still holds comes after the end of what it takes in.
             Kind::Plain(relay) => relay.is_over() && self.encoder.is_none(),
         }
@@ -123,7 +159,7 @@ impl Body for GatewayBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(body) => SizeHint::with_exact(body.len() as u64),
-            Kind::Events(_) => SizeHint::default(),
+            Kind::Events(_) | Kind::Translated(_) => SizeHint::default(),
             Kind::Plain(_) if self.encoder.is_some() => SizeHint::default(),
             Kind::Plain(relay) => relay.size_hint(),
         }

@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header, response};
+use http::{HeaderMap, HeaderValue, header, response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use tokenweir_llm::Usage;
 use tokio::time::Instant;
 
 use super::balance::Outstanding;
 use super::failure::Failure;
+use super::outgoing::Pair;
 use super::pool::Lease;
 use crate::meter::UpstreamErrorKind;
+
+/// The type of a body that was translated.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer of which the first bytes are here.
 #[derive(Debug)]
@@ -20,8 +25,27 @@ pub struct Answer {
     pub head: response::Parts,
     /// Whether it is a stream of events.
     pub events: bool,
-    /// The body.
+    /// The body. A stream is still in the provider's words, all else in the client's.
     pub body: AnswerBody,
+    /// Between whose words it was or is to be translated; `None`: both are the same.
+    pub translated: Option<Pair>,
+    /// What a whole answer that was translated has cost.
+    pub usage: Option<Usage>,
+}
+
+impl Answer {
+    /// An answer that the gateway gives by itself.
+    pub(super) fn own(json: Bytes) -> Self {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.headers.insert(header::CONTENT_TYPE, JSON);
+        Self {
+            head,
+            events: false,
+            body: AnswerBody::Whole(json),
+            translated: None,
+            usage: None,
+        }
+    }
 }
 
 /// The body of an answer.

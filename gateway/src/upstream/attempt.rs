@@ -23,6 +23,8 @@ use crate::plan::{Backend, Provider, Target};
 /// An answer that is not a stream is read up to this size before it goes to the client, so that a failure in its middle
 /// can still be tried elsewhere. What is larger is passed on as it comes.
 const HELD_BYTES: usize = 1024 * 1024;
+/// An answer that is translated is read whole up to this size; what is larger is no answer of a model.
+const TRANSLATED_BYTES: usize = 16 * 1024 * 1024;
 /// Of an answer with an error status no more than this is read.
 const ERROR_BYTES: usize = 1024 * 1024;
 /// A request on a connection that was idle may meet its end on the way. If the connection breaks within this time without
@@ -111,19 +113,27 @@ impl Upstreams {
                 status: head.status,
                 headers,
                 body,
+                translated: prepared.translated,
             };
             return Err(Failure::of_answer(answer));
         }
         let events = is_event_stream(&head.headers);
         let plain = is_plain(&head.headers);
-        if events && !plain {
-            // Its events could be read by nobody on the way.
+        // The events of a compressed stream could be read by nobody on the way. What is passed on may be what the client
+        // did not ask for; what is translated has to be understood.
+        let understood = prepared.translated.is_none() || events == outgoing.streams();
+        if events && !plain || !understood {
             return Err(UpstreamErrorKind::Malformed.into());
         }
         let body = if events {
             begin(rest, deadline.min(sent + provider.timeouts.first_token)).await?
         } else {
-            read(rest, HELD_BYTES, deadline).await?
+            let most = if prepared.translated.is_some() {
+                TRANSLATED_BYTES
+            } else {
+                HELD_BYTES
+            };
+            read(rest, most, deadline).await?
         };
         let body = match body {
             body if plain => body,
@@ -134,7 +144,17 @@ impl Upstreams {
             // Too large to be held, and the client may not know the coding.
             AnswerBody::Begun { .. } => return Err(UpstreamErrorKind::Malformed.into()),
         };
-        Ok(Answer { head, events, body })
+        let answer = Answer {
+            head,
+            events,
+            body,
+            translated: prepared.translated,
+            usage: None,
+        };
+        match prepared.translated {
+            Some(pair) => Ok(outgoing.translate(pair, answer)?),
+            None => Ok(answer),
+        }
     }
 
     /// Sends the request and waits for the head of the answer. Also says when the request was sent.

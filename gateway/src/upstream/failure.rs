@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 use tokenweir_config::RetryOn;
 use tokenweir_llm::OpenAiError;
 
+use super::outgoing::Pair;
 use crate::meter::UpstreamErrorKind;
 
 /// A try that gave no answer for the client, or one that says no.
@@ -27,8 +28,10 @@ pub struct ErrorAnswer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body, in the provider's words.
     pub body: Bytes,
+    /// Between whose words it is to be translated; `None`: both are the same.
+    pub translated: Option<Pair>,
 }
 
 impl From<UpstreamErrorKind> for Failure {
@@ -145,6 +148,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             body: Bytes::new(),
+            translated: None,
         })
     }
 

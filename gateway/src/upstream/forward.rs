@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Upstreams;
 use super::answer::Answer;
 use super::failure::{Failure, backoff};
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Step};
 use super::settle;
 use crate::admission::{BackendSet, Permit};
 use crate::meter::{RequestMeter, UpstreamErrorKind};
@@ -222,7 +222,11 @@ impl Journey<'_> {
         let asked = self.outgoing.peek.model();
         // Only backends that have the model are chosen; were it not so, the client's name would be sent.
         let model = backend.model(asked).unwrap_or(asked);
-        let prepared = self.outgoing.prepare(provider, model).map_err(Failure::unsupported)?;
+        let prepared = match self.outgoing.prepare(provider, model) {
+            Ok(Step::Send(prepared)) => prepared,
+            Ok(Step::Answered(body)) => return Ok(Answer::own(body)),
+            Err(refusal) => return Err(Failure::unsupported(refusal)),
+        };
         let Some(trying) = provider.live.begin(provider.outlier, force == Force::Yes) else {
             return Err(UpstreamErrorKind::Unhealthy.into());
         };

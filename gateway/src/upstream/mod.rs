@@ -16,6 +16,7 @@ mod proof;
 mod proxy;
 mod settle;
 mod tls;
+mod translation;
 mod undo;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub use budget::RetryBudget;
 pub use connect::ConnectError;
 pub use failure::{ErrorAnswer, Failure};
 pub use forward::Forwarded;
-pub use outgoing::Outgoing;
+pub use outgoing::{Conversation, Outgoing, Pair};
 pub use place::{Origin, Place, Tls, Way};
 pub(crate) use pool::UpstreamBody;
 pub use pool::{Lease, Pools};

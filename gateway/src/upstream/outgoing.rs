@@ -1,9 +1,11 @@
 //! A request as the client sent it, and what is made of it for each provider.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, header};
 use tokenweir_llm::{Edits, ErrorKind, OpenAiError, Operation, Peek, Pieces};
 
 use super::pool::UpstreamBody;
+pub use super::translation::{Conversation, Pair};
 use crate::http::headers;
 use crate::plan::{Line, Passage, Provider};
 
@@ -22,6 +24,21 @@ pub struct Outgoing {
     pub request_id: HeaderValue,
     /// The trace context of the gateway's own span, in place of the client's.
     pub traceparent: Option<HeaderValue>,
+    /// Unix time in seconds.
+    pub now_unix: u64,
+    /// Leave out what a target cannot express, instead of refusing the request.
+    pub drop_unsupported: bool,
+    /// The body as a conversation, once a target speaks another dialect than the client.
+    pub conversation: Conversation,
+}
+
+/// What is to be done for a provider to answer.
+#[derive(Debug)]
+pub(super) enum Step<'a> {
+    /// Send this.
+    Send(Prepared<'a>),
+    /// Nothing: the gateway has the answer.
+    Answered(Bytes),
 }
 
 /// A request made ready for one provider.
@@ -33,12 +50,19 @@ pub(super) struct Prepared<'a> {
     pub model: &'a str,
     /// The body.
     pub body: Pieces,
+    /// Between whose words the answer is to be translated; `None`: both are the same.
+    pub translated: Option<Pair>,
 }
 
 /// The coding that is none.
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 impl Outgoing {
+    /// Whether the answer is to come as a stream.
+    pub(super) fn streams(&self) -> bool {
+        self.peek.stream() && self.operation.client().is_some()
+    }
+
     /// Whether the gateway asks the provider for a usage chunk that the client did not ask for.
     pub fn adds_usage(&self) -> bool {
         self.peek.stream() && self.operation.asks_for_usage() && self.peek.include_usage() != Some(true)
@@ -46,20 +70,30 @@ impl Outgoing {
 
     /// Makes the request ready for a provider. The error is the client's: the provider could not be asked for it in any
     /// words.
-    pub(super) fn prepare<'a>(&self, provider: &Provider, model: &'a str) -> Result<Prepared<'a>, Box<OpenAiError>> {
+    pub(super) fn prepare<'a>(&self, provider: &Provider, model: &'a str) -> Result<Step<'a>, Box<OpenAiError>> {
         match provider.passage(self.operation) {
-            Passage::Passed => Ok(Prepared {
+            Passage::Passed => Ok(Step::Send(Prepared {
                 operation: self.operation,
                 model,
                 body: self.body(model),
-            }),
-            Passage::Translated(..) | Passage::Embedded | Passage::Counted | Passage::Missing => {
-                Err(Box::new(self.missing()))
+                translated: None,
+            })),
+            Passage::Translated(client, wire) => {
+                let pair = Pair::Conversation(client, wire);
+                let body = self.translated_body(client, wire, model, provider.chat_flavor())?;
+                Ok(Step::Send(pair.prepared(model, body)))
             }
+            Passage::Embedded => {
+                let wire = provider.embeddings(model).ok_or_else(|| Box::new(self.missing()))?;
+                let body = self.embeddings_body(wire, model)?;
+                Ok(Step::Send(Pair::Embeddings(wire).prepared(model, body)))
+            }
+            Passage::Counted => Ok(Step::Answered(self.counted()?)),
+            Passage::Missing => Err(Box::new(self.missing())),
         }
     }
 
-    fn missing(&self) -> OpenAiError {
+    pub(super) fn missing(&self) -> OpenAiError {
         let message = format!(
             "the provider of the model '{}' does not serve requests to /v1{}",
             self.peek.model(),
@@ -82,12 +116,16 @@ impl Outgoing {
         let line = Line {
             operation: prepared.operation,
             model: prepared.model,
-            query: self.query.as_deref(),
-            stream: self.peek.stream(),
+            // A query is meant for the API that the client speaks.
+            query: self.query.as_deref().filter(|_| prepared.translated.is_none()),
+            stream: self.streams(),
         };
         let mut request = Request::new(UpstreamBody::from(prepared.body.clone()));
         *request.method_mut() = http::Method::POST;
         *request.headers_mut() = headers::to_provider(&self.headers);
+        if prepared.translated.is_some() {
+            headers::to_other_dialect(request.headers_mut());
+        }
         if provider.is_in_cloud() {
             headers::to_cloud(request.headers_mut());
         }

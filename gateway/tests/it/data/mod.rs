@@ -11,3 +11,4 @@ mod plain;
 mod retries;
 pub mod script;
 mod streams;
+mod translated;
