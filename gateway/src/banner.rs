@@ -136,4 +136,16 @@ mod tests {
         glob.routes.get_mut("chat").unwrap().model = "assistant-*".into();
         assert!(!banner(&glob).contains("curl"));
     }
+
+    #[test]
+    fn a_listener_with_tls_has_an_https_url_and_no_line_that_curl_would_not_trust() {
+        let mut secured = snapshot(1);
+        secured.listeners[0].tls = Some(tokenweir_config::KeyPair {
+            certificate: String::new(),
+            key: String::new(),
+        });
+        let text = banner(&secured);
+        assert!(text.contains("  URL      https://127.0.0.1:8080/v1\n"), "{text}");
+        assert!(!text.contains("curl"), "{text}");
+    }
 }

@@ -37,9 +37,11 @@ use crate::{Duration, rules};
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas", description = "pods that exist"),
     printcolumn(name = "Generation", type_ = "integer", json_path = ".status.configGeneration", description = "newest configuration"),
     printcolumn(name = "Live", type_ = "integer", json_path = ".status.podsOnGeneration", description = "pods that serve the newest configuration"),
+    printcolumn(name = "Refs", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].status"),
     printcolumn(name = "Programmed", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].status"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.addresses[0]"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "References", type_ = "string", json_path = ".status.conditions[?(@.type==\"ResolvedRefs\")].message", priority = 1),
     printcolumn(name = "State", type_ = "string", json_path = ".status.conditions[?(@.type==\"Programmed\")].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

@@ -215,6 +215,54 @@ fn secrets_in_files_serve_as_keys_and_credentials() {
 }
 
 #[test]
+fn certificates_and_authorities_in_files_serve_as_in_a_cluster() {
+    let state = tempfile::tempdir().unwrap();
+    let keys = KeyStore::open(state.path()).unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["edge".to_owned()]).unwrap();
+    let indented = |pem: String| pem.trim().replace('\n', "\n    ");
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: edge-tls, namespace: llm}}\nstringData:\n  tls.crt: |\n    {}\n  \
+         tls.key: |\n    {}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: company-ca, namespace: llm}}\ndata:\n  \
+         ca.crt: |\n    {}\n",
+        indented(cert.pem()),
+        indented(signing_key.serialize_pem()),
+        indented(cert.pem()),
+    );
+    let folder = changed("60-secrets.yaml", |_| secret.clone());
+    let objects = "apiVersion: tokenweir.dev/v1alpha1
+kind: LLMGateway
+metadata: {name: secured, namespace: llm}
+spec: {listeners: [{port: 8443, protocol: HTTPS, tlsSecretRef: {name: edge-tls}}]}
+---
+apiVersion: tokenweir.dev/v1alpha1
+kind: ModelProvider
+metadata: {name: company, namespace: llm}
+spec: {type: OpenAICompatible, endpoint: 'https://models.example.com/v1', tls: {caConfigMapRef: {name: company-ca}}}
+---
+apiVersion: tokenweir.dev/v1alpha1
+kind: ModelRoute
+metadata: {name: company, namespace: llm}
+spec: {model: company, gatewayRefs: [{name: secured}], backends: [{providerRef: {name: company}}]}
+";
+    fs::write(folder.path().join("70-secured.yaml"), objects).unwrap();
+    let options = LoadOptions {
+        path: folder.path(),
+        gateway: Some("secured"),
+        generation: 7,
+    };
+    let loaded = load_dir(&options, &keys).unwrap();
+    let tls = loaded.snapshot.listeners[0].tls.as_ref().unwrap();
+    assert_eq!(tls.certificate, cert.pem().trim());
+    let ca = loaded.snapshot.providers["company"].tls.as_ref().unwrap().ca.as_deref();
+    assert_eq!(ca, Some(cert.pem().trim()));
+    fs::remove_file(folder.path().join("60-secrets.yaml")).unwrap();
+    let errors = load_dir(&options, &keys).unwrap_err();
+    let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+    assert!(fields.contains(&"spec.listeners[0].tlsSecretRef.name"), "{errors:?}");
+    assert!(fields.contains(&"spec.tls.caConfigMapRef"), "{errors:?}");
+}
+
+#[test]
 fn a_folder_without_files_or_without_a_gateway_is_an_error() {
     let state = tempfile::tempdir().unwrap();
     let keys = KeyStore::open(state.path()).unwrap();

@@ -2,6 +2,7 @@
 
 mod clients;
 mod encoding;
+mod files;
 mod hostile;
 mod http2;
 mod https;
