@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::clients::{raw, rest};
-use crate::data::harness::{Gateway, KEY, chat, read, sim, streamed, until};
+use crate::data::harness::{Gateway, KEY, chat, read, sim, sim_with, streamed, until};
 use crate::data::script::Script;
 
 const KIB: usize = 1024;
@@ -151,7 +151,7 @@ async fn connections_that_say_nothing_are_closed_while_others_are_served() {
 }
 
 #[tokio::test]
-async fn half_of_the_time_is_enough_when_it_is_crowded() {
+async fn a_crowded_gateway_waits_less_for_those_that_say_nothing() {
     let sim = sim();
     let patience = Patience {
         first_byte_when_crowded: Duration::from_millis(100),
@@ -205,7 +205,7 @@ async fn a_head_that_comes_byte_by_byte_is_cut_also_after_a_whole_request() {
 async fn a_client_that_does_not_read_its_stream_is_cut_and_its_request_cancelled() {
     let provider = Script::start().await;
     let gateway = impatient(&provider.url());
-    let mut stream = with_small_buffer(gateway.address).await;
+    let mut stream = with_buffer(gateway.address, 4 * KIB).await;
     stream
         .write_all(whole_request(&streamed("any"), "").as_bytes())
         .await
@@ -233,9 +233,9 @@ fn whole_request(body: &Value, headers: &str) -> String {
 }
 
 /// A connection whose kernel takes in little that is not read.
-async fn with_small_buffer(address: SocketAddr) -> TcpStream {
+async fn with_buffer(address: SocketAddr, bytes: usize) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(4 * KIB).unwrap();
+    socket.set_recv_buffer_size(bytes).unwrap();
     socket.set_nonblocking(true).unwrap();
     let socket = TcpSocket::from_std_stream(socket.into());
     socket.connect(address).await.unwrap()
@@ -243,22 +243,29 @@ async fn with_small_buffer(address: SocketAddr) -> TcpStream {
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_but_reads_gets_all_of_it() {
-    let sim = sim();
-    let gateway = impatient(&sim.url());
+    // More than the kernel takes in, so that the gateway waits for the client again and again.
+    let sim = sim_with(|b| b.output_tokens = "30000".parse().unwrap());
+    let patience = Patience {
+        unread: Duration::from_secs(1),
+        look: Duration::from_millis(50),
+        ..Patience::default()
+    };
+    let gateway = Gateway::with_patience(&sim.url(), client_config(), patience, |_| {});
     let mut body = streamed("any");
-    body["max_tokens"] = json!(3_000);
-    let mut stream = with_small_buffer(gateway.address).await;
+    body["max_tokens"] = json!(30_000);
+    let mut stream = with_buffer(gateway.address, 64 * KIB).await;
     let request = whole_request(&body, "connection: close\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let (mut answer, mut piece) = (Vec::new(), [0; 4 * KIB]);
+    let (mut answer, mut piece) = (Vec::new(), [0; 16 * KIB]);
     loop {
         let n = stream.read(&mut piece).await.unwrap();
         if n == 0 {
             break;
         }
         answer.extend_from_slice(&piece[..n]);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    assert!(answer.len() > 4 * KIB * KIB, "{} bytes", answer.len());
     assert!(String::from_utf8_lossy(&answer).contains("data: [DONE]"));
     assert_eq!(gateway.connections.cut(Cut::Unread), 0);
 }
