@@ -257,6 +257,19 @@ pub enum ProviderKind {
     Vertex,
 }
 
+impl ProviderKind {
+    /// All of them.
+    pub const ALL: [Self; Self::Vertex as usize + 1] = [
+        Self::OpenAI,
+        Self::OpenAICompatible,
+        Self::Anthropic,
+        Self::AzureOpenAI,
+        Self::Bedrock,
+        Self::Gemini,
+        Self::Vertex,
+    ];
+}
+
 /// Where a provider is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

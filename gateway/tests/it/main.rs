@@ -9,3 +9,4 @@
 mod control;
 mod data;
 mod edge;
+mod providers_doc;

@@ -10,5 +10,6 @@ mod passed;
 mod plain;
 mod retries;
 pub mod script;
+mod speaks;
 mod streams;
 mod translated;
