@@ -29,7 +29,20 @@ PROVIDER_KEY = "sk-provider-of-the-stand"
 # What clients ask for, and the wires behind the gateway that answer it. A wire is the name of a provider, and of the model
 # that clients ask for to reach it.
 OPENAI = ["openai", "compatible", "azure", "azure-dated"]
-OPERATIONS = {"chat": OPENAI, "completions": OPENAI, "embeddings": OPENAI, "messages": ["anthropic"]}
+ALL = [*OPENAI, "anthropic"]
+OPERATIONS = {
+    "chat": ALL,
+    "completions": ALL,
+    "responses": ["compatible", "anthropic"],
+    "messages": ALL,
+    "embeddings": OPENAI,
+}
+# Wires without a way to forbid parallel calls: a request that does so is refused, unless the route leaves out what its wire
+# has no place for.
+WITHOUT_LIMIT_ON_CALLS = []
+# Wires that prove thoughts by signatures; others have none to give.
+SIGNED = ["anthropic"]
+
 
 
 def specifications(sim):
@@ -46,6 +59,11 @@ def specifications(sim):
 # The routes of the documentation's snippets, and the one on which the gateway itself tries again.
 DOCUMENTED = {"assistant": "openai", "claude": "anthropic"}
 RETRYING = "retrying"
+
+
+def leaving_out(wire):
+    """The model of the wire's route that leaves out what the wire has no place for."""
+    return f"{wire}-leaving-out"
 
 
 class Program:
@@ -97,29 +115,30 @@ def resource(kind, name, spec):
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "clients"}, "spec": spec}
 
 
-def secret(name, value):
+def secret(name, **fields):
     metadata = {"name": name, "namespace": "clients"}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": value}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": fields}
 
 
-def route(model, provider, retries):
+def route(model, provider, retries=0, **more):
     backend = {"providerRef": {"name": provider}, "model": "sim-large"}
     spec = {"model": model, "gatewayRefs": [{"name": "edge"}], "backends": [backend], "retry": {"attempts": retries}}
-    return resource("ModelRoute", model, spec)
+    return resource("ModelRoute", model, {**spec, **more})
 
 
 def configuration(sim):
     """The objects that the gateway serves. Its own retries are off, except on one route: the clients' are under test."""
     yield resource("LLMGateway", "edge", {"listeners": [{"port": 8080}]})
-    yield secret("provider", PROVIDER_KEY)
-    yield secret("tenant", KEY)
+    yield secret("provider", key=PROVIDER_KEY)
+    yield secret("tenant", key=KEY)
     for name, specification in specifications(sim).items():
         credentials = {"secretRef": {"name": "provider", "key": "key"}}
         yield resource("ModelProvider", name, {"credentials": credentials, **specification})
-        yield route(name, name, 0)
+        yield route(name, name)
+        yield route(leaving_out(name), name, dropUnsupported=True)
     for model, provider in DOCUMENTED.items():
-        yield route(model, provider, 0)
-    yield route(RETRYING, "openai", 2)
+        yield route(model, provider)
+    yield route(RETRYING, "openai", retries=2)
     keys = [{"name": "test", "secretRef": {"name": "tenant", "key": "key"}}]
     yield resource("Tenant", "team", {"auth": {"apiKeys": keys}})
 
@@ -152,7 +171,9 @@ def serve(folder):
         with Program(os.environ["TOKENWEIR_GATEWAY_BIN"], arguments, pattern) as gateway:
             url = f"http://{gateway.address}"
             wait_until_ready(url)
-            print(json.dumps({"gateway": url, "sim": sim.address, "key": KEY, "operations": OPERATIONS}), flush=True)
+            where = {"gateway": url, "sim": sim.address, "key": KEY}
+            known = {"operations": OPERATIONS, "signed": SIGNED, "withoutLimitOnCalls": WITHOUT_LIMIT_ON_CALLS}
+            print(json.dumps({**where, **known}), flush=True)
             sys.stdin.read()
             return "\n".join(filter(None, [gateway.complaint(), sim.complaint()]))
 

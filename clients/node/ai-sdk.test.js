@@ -14,20 +14,22 @@ const stand = await start();
 const openai = createOpenAI({ baseURL: stand.base, apiKey: stand.key });
 const anthropic = createAnthropic({ baseURL: stand.base, apiKey: stand.key });
 // By what each of them asks the gateway for.
-const models = { chat: openai.chat, messages: anthropic };
-const pairs = Object.entries(models).flatMap(([operation, model]) => stand.over[operation].map((wire) => [operation, wire, model(wire)]));
+const models = { chat: openai.chat, responses: openai.responses, messages: anthropic };
+const pairs = Object.entries(models).flatMap(([operation, model]) => stand.over[operation].map((wire) => [operation, wire, model]));
 
 const city = z.object({ city: z.string() });
 const tools = {
   weather: tool({ description: "Tells the weather.", inputSchema: city, execute: async ({ city }) => `Snow in ${city}.` }),
   clock: tool({ description: "Tells the time.", inputSchema: city, execute: async ({ city }) => `Noon in ${city}.` }),
 };
-// The first step calls the tools, the second one answers.
+// The first step calls a tool, the second one answers.
 const loop = {
   tools,
   stopWhen: stepCountIs(3),
-  prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? "required" : "none" }),
+  prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? "required" : "auto" }),
 };
+// One step that the simulator is told to call two tools in.
+const both = { tools, prompt: "Both, please. [[sim:calls=2]]" };
 const forecast = z.object({ city: z.string(), sky: z.enum(["clear", "grey"]), degrees: z.number() });
 
 test("the SDK tries again after as long as retry-after says", async () => {
@@ -37,9 +39,15 @@ test("the SDK tries again after as long as retry-after says", async () => {
   assert.ok(Date.now() - began >= 990);
 });
 
-for (const [operation, wire, model] of pairs) {
+for (const [operation, wire, dialect] of pairs) {
+  const model = dialect(wire);
   // Without a limit the SDK asks Anthropic's models for the most that it knows of, and warns of those that it does not know.
-  const base = { model, maxOutputTokens: 1000 };
+  // Responses are kept nowhere, so that references to earlier ones would lead to nothing.
+  const providerOptions = { openai: { store: false, include: ["reasoning.encrypted_content"] } };
+  const base = { model, maxOutputTokens: 1000, ...(operation === "responses" && { providerOptions }) };
+  // For models of Anthropic that it does not know, the SDK wants a schema's instance as a call, and forbids a second one.
+  const leavesOut = operation === "messages" && stand.withoutLimitOnCalls.includes(wire);
+  const structured = { ...base, model: leavesOut ? dialect(stand.leavingOut(wire)) : model, prompt: "Bern?" };
 
   test(`${operation} over ${wire}: text is generated`, async () => {
     const { text, usage, finishReason } = await generateText({ ...base, prompt: "Say hello." });
@@ -55,31 +63,34 @@ for (const [operation, wire, model] of pairs) {
     assert.equal((await usage).outputTokens, words(pieces.join("")));
   });
 
-  test(`${operation} over ${wire}: tools are called at once and their results lead to the answer`, async () => {
-    const { steps, text } = await generateText({ ...base, prompt: "Both, please. [[sim:calls=2]]", ...loop });
-    assert.deepEqual(steps[0].toolResults.map((result) => result.toolName), ["weather", "clock"]);
-    assert.equal(steps.length, 2);
+  test(`${operation} over ${wire}: a tool is called and its result leads to the answer`, async () => {
+    const { steps, text } = await generateText({ ...base, prompt: "The weather?", ...loop });
+    assert.deepEqual(steps.map((step) => step.toolResults.length), [1, 0]);
     assert.ok(text);
   });
 
-  test(`${operation} over ${wire}: tools are called in a stream`, async () => {
-    const result = streamText({ ...base, prompt: "Both, please. [[sim:calls=2]]", ...loop });
+  test(`${operation} over ${wire}: two tools are called at once`, async () => {
+    const { toolResults } = await generateText({ ...base, ...both });
+    assert.deepEqual(toolResults.map((result) => result.toolName), ["weather", "clock"]);
+  });
+
+  test(`${operation} over ${wire}: two tools are called in a stream`, async () => {
+    const result = streamText({ ...base, ...both });
     const seen = [];
     for await (const part of result.fullStream) {
       if (part.type === "tool-result") seen.push(part.toolName);
       assert.notEqual(part.type, "error");
     }
     assert.deepEqual(seen.sort(), ["clock", "weather"]);
-    assert.ok(await result.text);
   });
 
   test(`${operation} over ${wire}: structured output is an instance of its type`, async () => {
-    const { output } = await generateText({ ...base, prompt: "Bern?", output: Output.object({ schema: forecast }) });
+    const { output } = await generateText({ ...structured, output: Output.object({ schema: forecast }) });
     assert.ok(forecast.safeParse(output).success);
   });
 
   test(`${operation} over ${wire}: structured output streams`, async () => {
-    const result = streamText({ ...base, prompt: "Bern?", output: Output.object({ schema: forecast }) });
+    const result = streamText({ ...structured, output: Output.object({ schema: forecast }) });
     assert.ok(forecast.safeParse(await result.output).success);
   });
 

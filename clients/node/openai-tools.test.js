@@ -35,8 +35,9 @@ for (const wire of stand.over.chat) {
       assert.equal(typeof JSON.parse(call.function.arguments).city, "string");
       return { role: "tool", tool_call_id: call.id, content: `From ${call.function.name}.` };
     });
-    const messages = [...ask, message, ...results];
-    const second = await client.chat.completions.create({ model: wire, messages, tools, tool_choice: "none" });
+    // The last message ends what the simulator was told by the first one.
+    const messages = [...ask, message, ...results, { role: "user", content: "In short?" }];
+    const second = await client.chat.completions.create({ model: wire, messages, tools });
     assert.equal(second.choices[0].finish_reason, "stop");
     assert.ok(second.choices[0].message.content);
   });

@@ -38,13 +38,22 @@ export async function start() {
 
 /** Where the gateway and the simulator are, and what the simulator saw. */
 class Stand {
-  constructor({ gateway, sim, key, operations }) {
+  constructor({ gateway, sim, key, operations, signed, withoutLimitOnCalls }) {
     this.gateway = gateway;
     this.base = `${gateway}/v1`;
     this.key = key;
     // By what clients ask for: the models that lead to each wire which answers it.
     this.over = operations;
+    // Wires that prove thoughts by signatures.
+    this.signed = signed;
+    // Wires without a way to forbid parallel calls.
+    this.withoutLimitOnCalls = withoutLimitOnCalls;
     this.sim = sim;
+  }
+
+  /** The model of the wire's route that leaves out what the wire has no place for. */
+  leavingOut(wire) {
+    return `${wire}-leaving-out`;
   }
 
   /** The requests with this mark as the simulator saw them, oldest first. */

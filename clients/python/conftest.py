@@ -54,20 +54,22 @@ class Stand:
 @pytest.fixture(scope="session")
 def stand():
     program = Path(stand_program.__file__)
-    process = subprocess.Popen([sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, program], text=True, **pipes)
     line = process.stdout.readline()
     if not line:
-        pytest.exit("the stand did not start; it says above why", returncode=3)
+        pytest.exit(f"the stand did not start: {process.stderr.read()}", returncode=3)
     yield Stand(json.loads(line))
-    process.stdin.close()
-    assert process.wait(PATIENCE) == 0, "the gateway or the simulator did not live through the tests; the reason is above"
+    # Ends its standard input, and with it the stand.
+    _, complaints = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, complaints
 
 
 def pytest_generate_tests(metafunc):
     """`wire` is in turn the model that leads to each wire which answers what the mark `over` names."""
-    if "wire" in metafunc.fixturenames:
-        [operation] = metafunc.definition.get_closest_marker("over").args
-        metafunc.parametrize("wire", stand_program.OPERATIONS[operation])
+    mark = metafunc.definition.get_closest_marker("over")
+    if mark and "wire" in metafunc.fixturenames:
+        metafunc.parametrize("wire", stand_program.OPERATIONS[mark.args[0]])
 
 
 @pytest.fixture

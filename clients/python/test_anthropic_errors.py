@@ -92,7 +92,7 @@ def test_a_stream_that_fails_in_its_middle_raises_after_what_came(claude, wire, 
 
 def test_a_timeout_of_the_client_ends_the_request_at_the_provider(claude, stand, wire, fault, mark):
     with pytest.raises(anthropic.APITimeoutError):
-        ask(claude.with_options(timeout=0.3), wire, extra_headers=fault("hang"))
+        ask(claude.with_options(timeout=0.15), wire, extra_headers=fault("hang"))
     stand.wait_for_outcome(mark, "cancelled")
 
 

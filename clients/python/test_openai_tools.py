@@ -6,6 +6,7 @@ import json
 import openai
 import pydantic
 import pytest
+from stand import WITHOUT_LIMIT_ON_CALLS, leaving_out
 
 
 pytestmark = pytest.mark.over("chat")
@@ -49,14 +50,23 @@ def test_two_tools_are_called_at_once_and_both_results_are_taken(client, wire):
     assert [call.function.name for call in calls] == ["weather", "clock"]
     assert calls[0].id != calls[1].id
     results = [{"role": "tool", "tool_call_id": call.id, "content": f"From {call.function.name}."} for call in calls]
-    conversation = [*ASK_BOTH, first.choices[0].message, *results]
-    second = client.chat.completions.create(model=wire, messages=conversation, tools=tools, tool_choice="none")
+    # The last message ends what the simulator was told by the first one.
+    conversation = [*ASK_BOTH, first.choices[0].message, *results, {"role": "user", "content": "In short?"}]
+    second = client.chat.completions.create(model=wire, messages=conversation, tools=tools)
     assert second.choices[0].message.content
 
 
 def test_parallel_calls_can_be_forbidden(client, wire):
-    answer = client.chat.completions.create(model=wire, messages=ASK_BOTH, tools=[WEATHER, CLOCK], parallel_tool_calls=False)
-    assert len(answer.choices[0].message.tool_calls) == 1
+    def calls(model):
+        request = {"messages": ASK_BOTH, "tools": [WEATHER, CLOCK], "parallel_tool_calls": False}
+        return client.chat.completions.create(model=model, **request).choices[0].message.tool_calls
+
+    if wire in WITHOUT_LIMIT_ON_CALLS:
+        with pytest.raises(openai.BadRequestError, match="parallel_tool_calls"):
+            calls(wire)
+        assert len(calls(leaving_out(wire))) == 2
+    else:
+        assert len(calls(wire)) == 1
 
 
 def test_a_function_can_be_chosen(client, wire):
@@ -70,7 +80,7 @@ def test_calls_stream_in_pieces_that_fit_together(client, wire):
         pieces = [event for event in stream if event.type == "tool_calls.function.arguments.delta"]
         message = stream.get_final_completion().choices[0].message
     assert [call.function.name for call in message.tool_calls] == ["weather", "clock"]
-    assert len(pieces) > 2
+    assert len(pieces) >= 2
     for index, call in enumerate(message.tool_calls):
         assert call.id
         assert isinstance(json.loads(call.function.arguments)["city"], str)
