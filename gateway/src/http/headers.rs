@@ -15,6 +15,8 @@ pub const X_PROVIDER_REQUEST_ID: HeaderName = HeaderName::from_static("x-tokenwe
 
 /// The request's id as Anthropic's clients look for it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// The request's id at Amazon.
+const X_AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// Which version of Anthropic's API is spoken; its clients always say it.
 pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// The version for clients of another dialect, and the only one since 2023.
@@ -130,7 +132,7 @@ pub fn to_client(headers: &mut HeaderMap) {
     for name in [header::SET_COOKIE, header::ALT_SVC, header::CONTENT_LENGTH] {
         headers.remove(name);
     }
-    for name in [REQUEST_ID, X_REQUEST_ID] {
+    for name in [X_AMZN_REQUEST_ID, REQUEST_ID, X_REQUEST_ID] {
         if let Some(id) = headers.remove(name) {
             headers.insert(X_PROVIDER_REQUEST_ID, id);
         }

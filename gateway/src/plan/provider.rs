@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Uri};
 use rustls::ClientConfig;
@@ -12,6 +13,7 @@ use tokenweir_config as config;
 use tokenweir_config::ProviderKind;
 use tokenweir_llm::Operation;
 use tokenweir_llm::dialect::ChatFlavor;
+use tokenweir_llm::dialect::gemini::retry_delay;
 use tokenweir_llm::embeddings::EmbeddingsWire;
 use tokio::time::Instant;
 
@@ -191,6 +193,17 @@ impl Provider {
         }
         if let Some(credential) = &self.credential {
             credential.apply(headers);
+        }
+    }
+
+    /// Puts `retry-after` on an error whose body says when to come back: Google says it there and not in a header.
+    pub fn say_when(&self, headers: &mut HeaderMap, body: &[u8]) {
+        if !matches!(self.kind, ProviderKind::Gemini | ProviderKind::Vertex) || headers.contains_key(RETRY_AFTER) {
+            return;
+        }
+        if let Some(delay) = retry_delay(body) {
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, seconds.into());
         }
     }
 

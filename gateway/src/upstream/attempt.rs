@@ -109,6 +109,7 @@ impl Upstreams {
             if !is_plain(&headers) {
                 body = undo(&mut headers, body).await.unwrap_or_default();
             }
+            provider.say_when(&mut headers, &body);
             let answer = ErrorAnswer {
                 status: head.status,
                 headers,

@@ -10,7 +10,7 @@ use tokenweir_llm::conversation::{
 use tokenweir_llm::dialect::converse::eventstream::{Decoder, FrameError, encode};
 use tokenweir_llm::dialect::{Converse, ProviderWire as _};
 
-use crate::wires::{cut, events_of, keeps_its_promises, lines, raw, written};
+use crate::wires::{cut, damaged, events_of, keeps_its_promises, lines, raw, written};
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
@@ -260,7 +260,10 @@ fn reasoning_and_top_k_go_where_the_family_of_the_model_takes_them() {
 
 #[test]
 fn an_answer_with_thoughts_calls_citations_and_caches_is_read() {
-    let body = r#"{"output":{"message":{"role":"assistant","content":[
+    insta::assert_debug_snapshot!(Converse::read_answer(ANSWER.as_bytes()).unwrap());
+}
+
+const ANSWER: &str = r#"{"output":{"message":{"role":"assistant","content":[
         {"reasoningContent":{"reasoningText":{"text":"Hm.","signature":"c2ln"}}},
         {"reasoningContent":{"redactedContent":"EmwK"}},
         {"text":"Look:"},
@@ -274,8 +277,6 @@ fn an_answer_with_thoughts_calls_citations_and_caches_is_read() {
       "stopReason":"tool_use","metrics":{"latencyMs":5},
       "usage":{"inputTokens":10,"outputTokens":20,"totalTokens":1130,"cacheReadInputTokens":1000,"cacheWriteInputTokens":100,
         "cacheDetails":[{"ttl":"1h","inputTokens":60},{"ttl":"5m","inputTokens":40}]}}"#;
-    insta::assert_debug_snapshot!(Converse::read_answer(body.as_bytes()).unwrap());
-}
 
 #[test]
 fn ends_are_told_apart_and_an_end_that_is_a_fault_is_no_answer() {
@@ -341,53 +342,65 @@ fn frame(kind: &str, name: &str, payload: &str) -> Vec<u8> {
     out
 }
 
+/// Names and payloads of a stream.
+const STREAM: &[(&str, &str)] = &[
+    ("messageStart", r#"{"role":"assistant","p":"abcd"}"#),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"Hm"}}}"#,
+    ),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"c2"}}}"#,
+    ),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"ln"}}}"#,
+    ),
+    ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":1,"delta":{"reasoningContent":{"redactedContent":"EmwK"}}}"#,
+    ),
+    ("contentBlockStop", r#"{"contentBlockIndex":1}"#),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":2,"delta":{"text":"Zwei Städte"}}"#,
+    ),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":2,"delta":{"citation":{"title":"T","location":{"web":{"url":"https://e.com"}}}}}"#,
+    ),
+    ("contentBlockStop", r#"{"contentBlockIndex":2}"#),
+    (
+        "contentBlockStart",
+        r#"{"contentBlockIndex":3,"start":{"toolUse":{"toolUseId":"t1","name":"f"}}}"#,
+    ),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":3,"delta":{"toolUse":{"input":""}}}"#,
+    ),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":3,"delta":{"toolUse":{"input":"{\"a\":"}}}"#,
+    ),
+    (
+        "contentBlockDelta",
+        r#"{"contentBlockIndex":3,"delta":{"toolUse":{"input":"1}"}}}"#,
+    ),
+    ("contentBlockStop", r#"{"contentBlockIndex":3}"#),
+    ("messageStop", r#"{"stopReason":"tool_use"}"#),
+    (
+        "metadata",
+        r#"{"usage":{"inputTokens":10,"outputTokens":20,"totalTokens":30,"cacheReadInputTokens":0},"metrics":{"latencyMs":1}}"#,
+    ),
+];
+
 fn stream() -> Vec<u8> {
-    [
-        ("messageStart", r#"{"role":"assistant","p":"abcd"}"#),
-        (
-            "contentBlockDelta",
-            r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"Hm"}}}"#,
-        ),
-        (
-            "contentBlockDelta",
-            r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"c2"}}}"#,
-        ),
-        (
-            "contentBlockDelta",
-            r#"{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"ln"}}}"#,
-        ),
-        ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
-        (
-            "contentBlockDelta",
-            r#"{"contentBlockIndex":1,"delta":{"reasoningContent":{"redactedContent":"EmwK"}}}"#,
-        ),
-        ("contentBlockStop", r#"{"contentBlockIndex":1}"#),
-        ("contentBlockDelta", r#"{"contentBlockIndex":2,"delta":{"text":"Zwei Städte"}}"#),
-        (
-            "contentBlockDelta",
-            r#"{"contentBlockIndex":2,"delta":{"citation":{"title":"T","location":{"web":{"url":"https://e.com"}}}}}"#,
-        ),
-        ("contentBlockStop", r#"{"contentBlockIndex":2}"#),
-        (
-            "contentBlockStart",
-            r#"{"contentBlockIndex":3,"start":{"toolUse":{"toolUseId":"t1","name":"f"}}}"#,
-        ),
-        ("contentBlockDelta", r#"{"contentBlockIndex":3,"delta":{"toolUse":{"input":""}}}"#),
-        (
-            "contentBlockDelta",
-            r#"{"contentBlockIndex":3,"delta":{"toolUse":{"input":"{\"a\":"}}}"#,
-        ),
-        ("contentBlockDelta", r#"{"contentBlockIndex":3,"delta":{"toolUse":{"input":"1}"}}}"#),
-        ("contentBlockStop", r#"{"contentBlockIndex":3}"#),
-        ("messageStop", r#"{"stopReason":"tool_use"}"#),
-        (
-            "metadata",
-            r#"{"usage":{"inputTokens":10,"outputTokens":20,"totalTokens":30,"cacheReadInputTokens":0},"metrics":{"latencyMs":1}}"#,
-        ),
-    ]
-    .into_iter()
-    .flat_map(|(name, payload)| frame("event", name, payload))
-    .collect()
+    STREAM
+        .iter()
+        .flat_map(|(name, payload)| frame("event", name, payload))
+        .collect()
 }
 
 #[test]
@@ -491,6 +504,26 @@ proptest! {
         let bytes = stream();
         let whole = lines(&events_of(Converse::stream(), &[&bytes]));
         prop_assert_eq!(lines(&events_of(Converse::stream(), &cut(&bytes, at))), whole);
+    }
+
+    #[test]
+    fn what_was_right_and_is_damaged_breaks_no_reader(
+        damage in prop::collection::vec((any::<usize>(), 0..12_usize, any::<usize>()), 1..4),
+        which in any::<prop::sample::Index>(),
+    ) {
+        let _ = Converse::read_answer(damaged(ANSWER, &damage).as_bytes());
+        // The framing is right, so that the payload is read.
+        let which = which.index(STREAM.len());
+        let bytes: Vec<u8> = STREAM
+            .iter()
+            .enumerate()
+            .flat_map(|(n, (name, payload))| {
+                let payload = if n == which { damaged(payload, &damage) } else { (*payload).to_owned() };
+                frame("event", name, &payload)
+            })
+            .collect();
+        let events = events_of(Converse::stream(), &[&bytes]);
+        prop_assert_eq!(keeps_its_promises(&events), Ok(()), "{}", lines(&events));
     }
 
     #[test]

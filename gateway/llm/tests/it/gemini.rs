@@ -9,7 +9,7 @@ use tokenweir_llm::conversation::{
 use tokenweir_llm::dialect::gemini::retry_delay;
 use tokenweir_llm::dialect::{Gemini, ProviderWire as _};
 
-use crate::wires::{cut, events_of, keeps_its_promises, lines, raw, written};
+use crate::wires::{cut, damaged, events_of, keeps_its_promises, lines, raw, written};
 
 fn message(role: Role, at: &str, parts: Vec<PartKind>) -> Message {
     let parts = parts
@@ -451,6 +451,16 @@ proptest! {
         let _ = Gemini::read_error(status, &bytes);
         let events = events_of(Gemini::stream(), &[&bytes]);
         prop_assert_eq!(keeps_its_promises(&events), Ok(()));
+    }
+
+    #[test]
+    fn what_was_right_and_is_damaged_breaks_no_reader(
+        damage in prop::collection::vec((any::<usize>(), 0..12_usize, any::<usize>()), 1..4),
+    ) {
+        let _ = Gemini::read_answer(damaged(ANSWER, &damage).as_bytes());
+        let stream = damaged(STREAM, &damage);
+        let events = events_of(Gemini::stream(), &[stream.as_bytes()]);
+        prop_assert_eq!(keeps_its_promises(&events), Ok(()), "{}", stream);
     }
 
     #[test]

@@ -131,3 +131,26 @@ pub fn keeps_its_promises(events: &[Event]) -> Result<(), String> {
     }
     if over { Ok(()) } else { Err("has no end".to_owned()) }
 }
+
+/// What may stand in the place of a few bytes: values of other types, and pieces that break what they stand in.
+pub const DAMAGE: [&str; 10] = ["", "null", "1", "-1", "[]", "{}", "\"x\"", "\"", ",", "\u{fc}"];
+
+/// A place, how many bytes it loses, and which [`DAMAGE`] it gets.
+pub type Damage = (usize, usize, usize);
+
+/// A text that was right, damaged in places. Deeper than random bytes into what a reader does.
+pub fn damaged(text: &str, damage: &[Damage]) -> String {
+    let mut text = text.to_owned();
+    for &(at, length, with) in damage {
+        let boundary = |mut at: usize| {
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let start = boundary(at % (text.len() + 1));
+        let end = boundary((start + length).min(text.len())).max(start);
+        text.replace_range(start..end, DAMAGE[with % DAMAGE.len()]);
+    }
+    text
+}

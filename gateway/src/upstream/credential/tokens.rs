@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::upstream::{Place, Pools, Proxy, UpstreamBody, Way};
 
-/// A token is renewed this long before it expires, while requests go on with it.
+/// A token is renewed this long before it expires, while requests go on with it; one that lives for minutes after three
+/// quarters of its time.
 const RENEW: Duration = Duration::from_mins(5);
-/// And not used any more this long before: a request takes time to arrive.
+/// And not used any more this long before, or in the last tenth of its time: a request takes time to arrive.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long an exchange may take.
 const EXCHANGE: Duration = Duration::from_secs(10);
@@ -91,8 +92,22 @@ struct State {
 struct Token {
     /// `Bearer TOKEN`, sensitive.
     header: HeaderValue,
-    /// By the monotonic clock.
-    expires: Duration,
+    /// From when a new one is asked for, by the monotonic clock.
+    renew: Duration,
+    /// Until when it is used.
+    until: Duration,
+}
+
+impl Token {
+    /// A token that was asked for at `began` and lives so long.
+    fn new(header: HeaderValue, began: Duration, lifetime: Duration) -> Self {
+        let expires = began.saturating_add(lifetime);
+        Self {
+            header,
+            renew: expires.saturating_sub(RENEW.min(lifetime / 4)),
+            until: expires.saturating_sub(MARGIN.min(lifetime / 10)),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -135,12 +150,11 @@ impl Tokens {
     fn next(self: &Arc<Self>, asker: &Asker) -> Next {
         let now = asker.clock.monotonic();
         let mut state = self.state.lock();
-        let left = |token: &Token| token.expires.saturating_sub(now);
         let usable = state
             .token
             .as_ref()
-            .filter(|token| left(token) > MARGIN)
-            .map(|token| (token.header.clone(), left(token) > RENEW));
+            .filter(|token| now < token.until)
+            .map(|token| (token.header.clone(), now < token.renew));
         let failed = state.failed.as_ref().filter(|(_, until)| now < *until);
         match (usable, failed) {
             (Some((header, true)), _) | (Some((header, false)), Some(_)) => Next::Use(header),
@@ -200,10 +214,7 @@ impl Tokens {
         let mut header =
             HeaderValue::from_str(&format!("Bearer {}", granted.access_token)).map_err(|_| TokenError::Malformed)?;
         header.set_sensitive(true);
-        Ok(Token {
-            header,
-            expires: began.saturating_add(Duration::from_secs(granted.expires_in)),
-        })
+        Ok(Token::new(header, began, Duration::from_secs(granted.expires_in)))
     }
 
     /// Asks on a connection of its own: one that was kept since the last exchange, an hour ago, would be found dead.

@@ -1,6 +1,7 @@
 //! The data path from a client's socket to a provider's and back.
 
 mod admission;
+mod clouds;
 mod errors;
 pub mod harness;
 mod health;

@@ -140,6 +140,20 @@ async fn a_token_is_renewed_before_it_expires_by_one_exchange_while_requests_go_
 }
 
 #[tokio::test]
+async fn a_token_that_lives_for_a_minute_is_not_renewed_at_once() {
+    let world = world(10).await;
+    *world.server.reply.lock() = (200, r#"{"access_token":"t{n}","expires_in":60}"#.to_owned());
+    for _ in 0..5 {
+        assert_eq!(world.bearer().await.unwrap(), "Bearer t1");
+        world.clock.advance(Duration::from_secs(8));
+    }
+    assert_eq!(world.server.asked.load(SeqCst), 1);
+    world.clock.advance(Duration::from_secs(6));
+    assert_eq!(world.bearer().await.unwrap(), "Bearer t1");
+    until("the token is renewed", || world.server.asked.load(SeqCst) == 2).await;
+}
+
+#[tokio::test]
 async fn a_token_that_has_expired_is_not_used() {
     let world = world(2).await;
     assert_eq!(world.bearer().await.unwrap(), "Bearer t1");
