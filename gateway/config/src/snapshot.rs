@@ -23,7 +23,7 @@ pub const FORMAT: u32 = 2;
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// The format: 2 where there is TLS beyond that of public endpoints, or a proxy, which a gateway of format 1 would not
-    /// see; else 1.
+    /// see, or a provider that does not speak OpenAI's wire, which it would not know; else 1.
     pub format: u32,
     /// Rises by one with each change of content. The operator counts it; a gateway reports the one it serves.
     pub generation: u64,
@@ -104,7 +104,10 @@ impl Snapshot {
     /// The oldest format that says all that this snapshot has.
     pub fn oldest_format(&self) -> u32 {
         let secured = self.listeners.iter().any(|listener| listener.tls.is_some());
-        let special = |provider: &Provider| provider.tls.is_some() || provider.proxy.is_some();
+        let special = |provider: &Provider| {
+            let first_kinds = matches!(provider.kind, ProviderKind::OpenAI | ProviderKind::OpenAICompatible);
+            provider.tls.is_some() || provider.proxy.is_some() || !first_kinds
+        };
         if secured || self.providers.values().any(special) {
             2
         } else {

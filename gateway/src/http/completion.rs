@@ -174,7 +174,7 @@ impl Head<'_> {
             AnswerBody::Whole(bytes) => {
                 exchange.first_byte();
                 let usage = match translated {
-                    Some(_) => usage,
+                    Some(_) => usage.map(|usage| *usage),
                     None => usage_of_answer(self.operation, &bytes),
                 };
                 if let Some(usage) = usage {

@@ -29,8 +29,8 @@ pub struct Answer {
     pub body: AnswerBody,
     /// Between whose words it was or is to be translated; `None`: both are the same.
     pub translated: Option<Pair>,
-    /// What a whole answer that was translated has cost.
-    pub usage: Option<Usage>,
+    /// What a whole answer that was translated has cost. Boxed, as all answers are moved about and few are translated.
+    pub usage: Option<Box<Usage>>,
 }
 
 impl Answer {

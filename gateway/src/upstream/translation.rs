@@ -153,7 +153,7 @@ impl Outgoing {
         answer.body = match answer.body {
             AnswerBody::Whole(body) => {
                 let (body, usage) = self.whole(pair, &body).ok_or(UpstreamErrorKind::Malformed)?;
-                answer.usage = Some(usage);
+                answer.usage = Some(Box::new(usage));
                 answer.head.headers.insert(header::CONTENT_TYPE, JSON);
                 AnswerBody::Whole(body.into())
             }
