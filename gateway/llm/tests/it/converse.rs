@@ -178,6 +178,41 @@ fn calls_results_and_signed_thoughts_are_written() {
 }
 
 #[test]
+fn ids_and_schemas_become_what_bedrock_takes() {
+    let call = PartKind::ToolCall(ToolCall {
+        id: "functions.f:0".to_owned(),
+        name: "f".to_owned(),
+        arguments: String::new(),
+        signature: None,
+    });
+    let result = PartKind::ToolResult(ToolResult {
+        id: "functions.f:0".to_owned(),
+        parts: vec![Part::text("ok", "messages[1].content")],
+        is_error: None,
+    });
+    let request = Request {
+        messages: vec![
+            message(Role::Assistant, "messages[0]", vec![call]),
+            message(Role::User, "messages[1]", vec![result]),
+        ],
+        tools: vec![Tool {
+            parameters: Some(raw(r#"{"properties":{"a":{}}}"#)),
+            ..weather()
+        }],
+        ..Request::default()
+    };
+    let written = written::<Converse>(&request, CLAUDE);
+    let body: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let id = &body["messages"][0]["content"][0]["toolUse"]["toolUseId"];
+    assert_eq!(id, "esc_functions_2ef_3a0");
+    assert_eq!(&body["messages"][1]["content"][0]["toolResult"]["toolUseId"], id);
+    assert_eq!(
+        body["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"],
+        serde_json::json!({"type": "object", "properties": {"a": {}}})
+    );
+}
+
+#[test]
 fn a_schema_for_the_answer_has_a_place_and_any_json_has_none() {
     let mut request = Request {
         format: Some(Named::new(

@@ -227,7 +227,7 @@ impl Walk<'_> {
             }
         }
         Result {
-            id: id(&result.id),
+            id: ids::acceptable(&result.id),
             content,
             status: result.is_error.map(|failed| if failed { "error" } else { "success" }),
         }
@@ -266,18 +266,9 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// An id that Converse takes. Ids of other providers may hold more; different ones stay different.
-fn id(given: &str) -> Cow<'_, str> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
-    if !given.is_empty() && given.bytes().all(fits) {
-        return Cow::Borrowed(given);
-    }
-    ids::acceptable(given)
-}
-
 fn tool_use(call: &ToolCall) -> Option<ToolUse<'_>> {
     Some(ToolUse {
-        id: id(&call.id),
+        id: ids::acceptable(&call.id),
         name: &call.name,
         input: media::arguments(&call.arguments)?,
     })

@@ -1,11 +1,15 @@
 //! Requests.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::blocks::{self, CachePoint, Message, System};
 use super::family::{self, Additional, Fields};
-use crate::conversation::{Format, Json, Named, PartKind, Report, Request, Tool, ToolChoice};
+use crate::conversation::{Format, Named, PartKind, Report, Request, Tool, ToolChoice};
 use crate::dialect::Target;
+use crate::dialect::anthropic::write::schema;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,18 +74,8 @@ struct ToolSpec<'a> {
 
 #[derive(Serialize)]
 struct InputSchema<'a> {
-    json: Schema<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Schema<'a> {
-    Given(&'a Json),
-    /// Converse demands one.
-    NoArguments {
-        r#type: &'static str,
-        properties: Empty,
-    },
+    /// There is none only if it could not be written, which the type of JSON rules out.
+    json: Option<Cow<'a, RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -196,17 +190,13 @@ fn has_calls(request: &Request) -> bool {
 }
 
 fn spec(tool: &Tool) -> ToolSpec<'_> {
-    let json = tool.parameters.as_ref().map_or(
-        Schema::NoArguments {
-            r#type: "object",
-            properties: Empty {},
-        },
-        Schema::Given,
-    );
     ToolSpec {
         name: &tool.name,
         description: tool.description.as_deref().filter(|text| !text.is_empty()),
-        input_schema: InputSchema { json },
+        input_schema: InputSchema {
+            // Converse wants the same of a schema as Anthropic: that it is there, and says that it is of an object.
+            json: schema::of_arguments(tool.parameters.as_deref()),
+        },
         strict: tool.strict.filter(|strict| *strict),
     }
 }

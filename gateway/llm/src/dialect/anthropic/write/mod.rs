@@ -2,7 +2,7 @@
 
 mod content;
 pub(in crate::dialect) mod controls;
-mod schema;
+pub(in crate::dialect) mod schema;
 mod tools;
 mod turns;
 

@@ -9,7 +9,7 @@ use crate::dialect::json::{View, raw};
 
 /// The schema of a function's arguments. The dialect demands one, with its type; other dialects leave out what goes
 /// without saying, as arguments are always an object.
-pub(super) fn of_arguments(given: Option<&RawValue>) -> Option<Cow<'_, RawValue>> {
+pub(in crate::dialect) fn of_arguments(given: Option<&RawValue>) -> Option<Cow<'_, RawValue>> {
     let Some(given) = given.filter(|given| given.get() != "null") else {
         return raw(r#"{"type":"object"}"#).map(Cow::Owned);
     };
