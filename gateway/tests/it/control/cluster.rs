@@ -250,7 +250,7 @@ async fn a_restart_without_the_api_server_serves_the_copy_and_reaches_the_same_p
         std::fs::metadata(cluster.state.path().join("snapshot")).ok()
     })
     .await;
-    drop(first);
+    first.kill().await;
 
     cluster.api.away();
     let second = cluster.start();

@@ -76,6 +76,11 @@ impl Gateway {
         Self { child, output, log }
     }
 
+    /// Kills it and waits for its end, after which its ports are free for the next one.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Serves a folder on free ports.
     pub fn serve_folder(folder: &Path, state: &Path, more: &[&str]) -> Self {
         let mut command = command(&[
