@@ -1,6 +1,7 @@
 //! Compressed requests and answers.
 
 use std::io::{Read as _, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -10,7 +11,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use crate::data::harness::{Answer, Gateway, chat, sim, sim_with, streamed};
+use crate::data::harness::{Answer, Gateway, chat, sim, sim_with, streamed, until};
 use crate::data::script::Script;
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -135,14 +136,19 @@ async fn long_answers_are_compressed_as_the_client_wants_and_streams_and_short_o
     assert_eq!(short.json()["object"], "chat.completion");
 }
 
-/// A provider's answer with a coding of its own choice.
-fn answer_of(provider: &Script, head: &str, body: &[u8]) {
+/// The provider's next answer, with a coding of its own choice, on a connection of its own.
+async fn answer_of(provider: &Script, head: &str, body: &[u8]) {
+    let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+    // Until the gateway has left the connection before, the answer could go there.
+    until("the last connection is closed", || {
+        count(&provider.closed) == count(&provider.requests)
+    })
+    .await;
     let head = format!(
         "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     provider.send([head.as_bytes(), body].concat());
-    provider.close();
 }
 
 #[tokio::test]
@@ -152,10 +158,10 @@ async fn what_a_provider_compresses_unasked_is_read_for_its_usage_and_never_comp
     let padding = "the same again and again ".repeat(100);
     let body = json!({"padding": padding, "usage": {"prompt_tokens": 11, "completion_tokens": 7}}).to_string();
     let head = "200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
-    answer_of(&provider, head, &gzip(body.as_bytes()));
+    answer_of(&provider, head, &gzip(body.as_bytes())).await;
     let answer = gateway.chat(&chat("any")).await;
     assert_eq!((answer.text(), answer.header("content-encoding")), (&*body, None));
-    answer_of(&provider, head, &gzip(body.as_bytes()));
+    answer_of(&provider, head, &gzip(body.as_bytes())).await;
     let answer = gateway.send(accepting(&gateway, "zstd", &chat("any"))).await;
     assert_eq!(plain(&answer, "zstd"), body);
     let counted = gateway.counted("chat").unwrap();
@@ -166,7 +172,8 @@ async fn what_a_provider_compresses_unasked_is_read_for_its_usage_and_never_comp
         &provider,
         "429 Too Many\r\ncontent-type: application/json\r\ncontent-encoding: gzip",
         &gzip(error.as_bytes()),
-    );
+    )
+    .await;
     let answer = gateway.chat(&chat("any")).await;
     assert_eq!((answer.status.as_u16(), answer.error().as_str()), (429, "slow down"));
     // What nobody here can read is no answer.
@@ -174,15 +181,22 @@ async fn what_a_provider_compresses_unasked_is_read_for_its_usage_and_never_comp
         &provider,
         "200 OK\r\ncontent-type: application/json\r\ncontent-encoding: br",
         b"brotli",
-    );
+    )
+    .await;
     assert_eq!(gateway.chat(&chat("any")).await.status, 502);
     answer_of(
         &provider,
         "200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip",
         &gzip(b"data: [DONE]\n\n"),
-    );
+    )
+    .await;
     assert_eq!(gateway.chat(&streamed("any")).await.status, 502);
-    assert_eq!(gateway.upstream_errors()["sim malformed"], 2);
+    assert_eq!(
+        gateway.upstream_errors()["sim malformed"],
+        2,
+        "{:?}",
+        gateway.upstream_errors()
+    );
 }
 
 #[tokio::test]
@@ -192,7 +206,7 @@ async fn an_answer_too_large_to_be_held_is_compressed_as_it_passes() {
     let padding = "0.12345678,".repeat(300_000);
     let body = json!({"padding": padding, "usage": {"prompt_tokens": 11, "completion_tokens": 7}}).to_string();
     for (n, coding) in ["gzip", "zstd"].into_iter().enumerate() {
-        answer_of(&provider, "200 OK\r\ncontent-type: application/json", body.as_bytes());
+        answer_of(&provider, "200 OK\r\ncontent-type: application/json", body.as_bytes()).await;
         let answer = gateway.send(accepting(&gateway, coding, &chat("any"))).await;
         assert!(answer.body.len() < body.len() / 10, "{coding}: {}", answer.body.len());
         assert!(plain(&answer, coding) == body, "{coding}: the text is another");
