@@ -1,6 +1,6 @@
 //! What a request asks for, whatever wire it came on.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::answer::Directives;
 use crate::behaviour::hash;
@@ -34,6 +34,10 @@ pub(crate) struct Ask {
     /// Tell so many alternatives of each token.
     pub(crate) logprobs: Option<u64>,
     pub(crate) directives: Directives,
+    /// The wire can show thoughts encrypted.
+    pub(crate) redacts: bool,
+    /// What an answer of OpenAI's Responses repeats.
+    pub(crate) echo: Option<Box<Echo>>,
 }
 
 impl Ask {
@@ -46,6 +50,16 @@ impl Ask {
             ..Self::default()
         }
     }
+}
+
+/// What an answer repeats of its request.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Echo {
+    pub(crate) fields: Map<String, Value>,
+    /// Thoughts are shown.
+    pub(crate) summary: bool,
+    /// Thoughts are given encrypted, to come back.
+    pub(crate) encrypted: bool,
 }
 
 /// A function that the model may call.

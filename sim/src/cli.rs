@@ -11,7 +11,7 @@ use crate::behaviour::{FaultChain, Latency, OutputTokens};
 use crate::config::{ConfigError, SimConfig, TlsFiles};
 use crate::net::{Sim, StartError};
 
-/// A simulated LLM provider: OpenAI and Anthropic wire, latency models, faults, request recording.
+/// A simulated LLM provider: the wires of OpenAI, Azure, Anthropic, Google and Bedrock, latency models, faults, recording.
 ///
 /// Settings come from flags, then environment variables, then the file, then defaults.
 #[derive(Debug, Parser)]

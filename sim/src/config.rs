@@ -19,12 +19,52 @@ pub struct SimConfig {
     pub api_keys: Vec<String>,
     /// A file with one key a line, read again whenever it changes.
     pub api_key_file: Option<PathBuf>,
+    /// Amazon's keys with which requests to Bedrock must be signed. Absent: a signature must only look like one.
+    pub aws: Option<AwsKeys>,
+    /// The service account that gets tokens, which requests to Vertex AI must then bring.
+    pub google: Option<GoogleAccount>,
     /// TLS, with HTTP/2 by ALPN. Absent: plain text.
     pub tls: Option<TlsFiles>,
     /// How long open requests may go on after a stop, in milliseconds.
     pub grace_ms: u64,
     /// How requests are answered.
     pub behaviour: Behaviour,
+}
+
+/// What requests to Bedrock are signed with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AwsKeys {
+    /// The key's name.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: String,
+    /// The token of a session, where the key is for a while only.
+    #[serde(default)]
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for AwsKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AwsKeys")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A service account of Google's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GoogleAccount {
+    /// Its key file, read at the start. Assertions must be meant for the token URI in it.
+    pub key_file: PathBuf,
+    /// How many seconds a token is valid.
+    #[serde(default = "an_hour")]
+    pub token_seconds: u64,
+}
+
+const fn an_hour() -> u64 {
+    3600
 }
 
 /// Files in PEM, read at the start.
@@ -47,6 +87,8 @@ impl Default for SimConfig {
             threads: 1,
             api_keys: Vec::new(),
             api_key_file: None,
+            aws: None,
+            google: None,
             tls: None,
             grace_ms: 10_000,
             behaviour: Behaviour::default(),

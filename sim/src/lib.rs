@@ -1,8 +1,8 @@
 //! A simulated LLM provider.
 //!
-//! It speaks the OpenAI wire (`/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/models`) and Anthropic's
-//! (`/v1/messages`), answers the same request with the same bytes, takes its time as real servers do, and fails on
-//! request. It runs as a program, in a pod, and inside tests:
+//! It speaks the wires of OpenAI (chat and text completions, responses, embeddings), Azure, Anthropic, Google (Gemini and
+//! Vertex AI) and Amazon Bedrock, answers the same request with the same bytes, takes its time as real servers do, refuses
+//! what they refuse, and fails on request. It runs as a program, in a pod, and inside tests:
 //!
 //! ```
 //! # fn main() -> Result<(), tokenweir_sim::StartError> {
@@ -30,6 +30,6 @@ mod state;
 mod wire;
 
 pub use behaviour::{Behaviour, Fault, FaultChain, Latency, OutputTokens};
-pub use config::{ConfigError, SimConfig, TlsFiles};
+pub use config::{AwsKeys, ConfigError, GoogleAccount, SimConfig, TlsFiles};
 pub use net::{Sim, SimHandle, StartError};
 pub use state::{RateLimit, RecordedRequest, RequestOutcome, Stats};

@@ -50,7 +50,7 @@ impl Composer<'_> {
             (Thinking::UpTo(budget), Some(told)) => told.min(budget).min(self.most),
             (Thinking::UpTo(budget), None) => (8 + Random::new(seed).below(USUAL_THOUGHT - 7)).min(budget),
         };
-        if directives.redacted {
+        if directives.redacted && self.ask.redacts {
             blocks.push(Block::words(Kind::Redacted, seed ^ 1, 8));
         }
         if tokens > 0 {

@@ -3,12 +3,15 @@
 mod compose;
 mod directive;
 mod instance;
+mod vector;
 mod words;
 
 pub(crate) use compose::choices;
 pub(crate) use directive::Directives;
+pub(crate) use vector::vector;
 pub(crate) use words::Words;
 
+use crate::ask::Echo;
 use crate::behaviour::{Random, hash};
 
 /// Everything that a wire needs to write an answer.
@@ -28,6 +31,7 @@ pub(crate) struct Answer {
     pub(crate) done: bool,
     /// How many alternatives of each token are told, where that was asked for.
     pub(crate) logprobs: Option<u64>,
+    pub(crate) echo: Option<Box<Echo>>,
 }
 
 impl Answer {

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::behaviour::Behaviour;
-use crate::config::SimConfig;
-use crate::state::{RecordedRequest, State, Stats, read_key_file};
+use crate::config::{GoogleAccount, SimConfig};
+use crate::state::{Access, RecordedRequest, ServiceAccount, State, Stats, read_key_file};
 
 /// Connections that may wait to be accepted: a burst of clients must not meet a full line.
 const BACKLOG: i32 = 4096;
@@ -48,6 +48,15 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The key file of the service account cannot be used.
+    #[error("cannot use {path} as the key file of a service account")]
+    ServiceAccount {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The certificate, its key or the certificates of clients' authorities cannot be used.
     #[error("cannot use {path} for TLS")]
     Tls {
@@ -76,6 +85,7 @@ impl Sim {
                 source,
             })?);
         }
+        let account = config.google.as_ref().map(service_account).transpose()?;
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut address = config.listen;
         check_free(address).map_err(|source| StartError::Listen { address, source })?;
@@ -89,7 +99,13 @@ impl Sim {
             listeners.push(listener);
         }
         let control = Owned::new().map_err(StartError::Thread)?;
-        let state = Arc::new(State::new(config.behaviour, keys, required, control.handle()));
+        let access = Access {
+            keys,
+            keys_required: required,
+            aws: config.aws,
+            account,
+        };
+        let state = Arc::new(State::new(config.behaviour, access, control.handle()));
         if let Some(path) = config.api_key_file {
             control
                 .handle()
@@ -264,6 +280,15 @@ fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+fn service_account(config: &GoogleAccount) -> Result<ServiceAccount, StartError> {
+    ServiceAccount::read(&config.key_file, Duration::from_secs(config.token_seconds)).map_err(|error| {
+        StartError::ServiceAccount {
+            path: config.key_file.clone(),
+            source: error.into(),
+        }
+    })
 }
 
 async fn follow_keys(path: PathBuf, fixed: Vec<String>, state: Arc<State>) {

@@ -24,6 +24,11 @@ impl Keys {
         self.valid.store(valid.into());
     }
 
+    /// Whether requests must bring a key.
+    pub(crate) const fn are_required(&self) -> bool {
+        self.required
+    }
+
     /// Whether a request with this key is served.
     pub(crate) fn allow(&self, given: Option<&str>) -> bool {
         !self.required || given.is_some_and(|given| self.valid.load().iter().any(|valid| valid == given))

@@ -1,5 +1,6 @@
 //! What all threads of the simulator share.
 
+mod google;
 mod keys;
 mod limits;
 mod prompts;
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use crate::behaviour::{Behaviour, Engine, Fault, FaultChain, FaultKind, Full, Random, Seat, hash};
+use crate::config::AwsKeys;
+pub(crate) use google::ServiceAccount;
 pub(crate) use keys::{Keys, bearer, read_key_file};
 pub use limits::RateLimit;
 pub(crate) use limits::{Left, Limits};
@@ -61,11 +64,21 @@ impl Current {
     }
 }
 
+/// Who may ask.
+pub(crate) struct Access {
+    pub(crate) keys: Vec<String>,
+    pub(crate) keys_required: bool,
+    pub(crate) aws: Option<AwsKeys>,
+    pub(crate) account: Option<ServiceAccount>,
+}
+
 pub(crate) struct State {
     current: ArcSwap<Current>,
     /// Where engines run: a runtime that lives as long as the simulator.
     runtime: Handle,
     pub(crate) keys: Keys,
+    pub(crate) aws: Option<AwsKeys>,
+    pub(crate) account: Option<ServiceAccount>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) limits: Limits,
     pub(crate) prompts: Prompts,
@@ -74,13 +87,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(behaviour: Behaviour, keys: Vec<String>, keys_required: bool, runtime: Handle) -> Self {
+    pub(crate) fn new(behaviour: Behaviour, access: Access, runtime: Handle) -> Self {
         let recorder = Arc::new(Recorder::new(behaviour.record));
         let engine = Engine::start(&behaviour.latency, &runtime);
         Self {
             current: ArcSwap::from_pointee(Current { behaviour, engine }),
             runtime,
-            keys: Keys::new(keys, keys_required),
+            keys: Keys::new(access.keys, access.keys_required),
+            aws: access.aws,
+            account: access.account,
             recorder,
             limits: Limits::default(),
             prompts: Prompts::default(),

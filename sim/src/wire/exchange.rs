@@ -14,9 +14,9 @@ use super::body::{Broken, Line, Parts, SimBody, Source};
 use super::fields::{Fields, Places};
 use super::pace::Pace;
 use super::refusal::Refusal;
-use super::route::{Api, Operation, Route};
+use super::route::{Api, Operation, Route, Vectors};
 use super::script::Script;
-use super::{anthropic, auth, generate, head, openai};
+use super::{anthropic, auth, bedrock, gemini, generate, head, openai};
 use crate::ask::Ask;
 use crate::behaviour::{Behaviour, Fault, FaultChain, FaultKind, Malformed, Random, hash};
 use crate::state::{Current, State, Track};
@@ -91,7 +91,7 @@ impl Exchange {
         let (parts, body) = request.into_parts();
         let body = collect(body).await?;
         self.track.body(&body);
-        auth::authenticate(&self.state, self.route.api, &parts)?;
+        auth::authenticate(&self.state, self.route.api, &parts, &body)?;
         let current = self.state.current();
         let mut wanted = self.wanted(&parts, &body, current.behaviour.strict)?;
         let model = match &mut wanted {
@@ -115,21 +115,27 @@ impl Exchange {
 
     fn wanted(&self, parts: &Head, body: &Bytes, strict: bool) -> Result<Wanted, Refusal> {
         let places = match self.route.api {
-            Api::OpenAi | Api::Azure => Places::Brackets,
-            Api::Anthropic => Places::Dots,
+            Api::Anthropic | Api::Bedrock => Places::Dots,
+            _ => Places::Brackets,
         };
         let mut fields = Fields::body(body, places)?;
         let model = self.route.model.clone();
         let ask = match &self.route.operation {
             Operation::Chat => openai::chat_request::read(fields, model, strict)?,
             Operation::Text => openai::text_request::read(fields, model, strict)?,
-            Operation::Embeddings => {
+            Operation::Responses => openai::responses_request::read(fields, strict)?,
+            Operation::Vectors(_) => {
                 let model = match model {
                     Some(model) => model,
                     None => fields.required("model")?,
                 };
                 return Ok(Wanted::Vectors(model));
             }
+            Operation::CountTokens if matches!(self.route.api, Api::Google | Api::Vertex) => {
+                gemini::read(fields, model.unwrap_or_default(), false)?
+            }
+            Operation::Content { stream, .. } => gemini::read(fields, model.unwrap_or_default(), *stream)?,
+            Operation::Converse { stream } => bedrock::read(fields, model.unwrap_or_default(), *stream)?,
             Operation::Messages | Operation::CountTokens => {
                 if !parts.headers.contains_key("anthropic-version") {
                     return Err(Refusal::bad_request("anthropic-version: header is required", None));
@@ -137,8 +143,8 @@ impl Exchange {
                 let counts = self.route.operation == Operation::CountTokens;
                 anthropic::read(fields, counts)?
             }
-            Operation::Models | Operation::Model(_) => {
-                return Err(Refusal::new(ErrorKind::MethodNotAllowed, "Models are listed with GET."));
+            Operation::Models | Operation::Model(_) | Operation::Token => {
+                return Err(Refusal::new(ErrorKind::NotFound, "Nothing is generated here."));
             }
         };
         if self.route.api == Api::Azure && ask.directives.filter && !ask.stream {
@@ -218,14 +224,19 @@ impl Exchange {
     ) -> Result<(HeaderMap, Ready), Stop> {
         let (api, operation) = (self.route.api, &self.route.operation);
         if *operation == Operation::CountTokens {
-            let count = format!("{{\"input_tokens\":{}}}", ask.prompt.tokens);
+            let name = if api == Api::Anthropic {
+                "input_tokens"
+            } else {
+                "totalTokens"
+            };
+            let count = format!("{{\"{name}\":{}}}", ask.prompt.tokens);
             return Ok((
-                head::of(api, false, ask.hash),
+                head::of(&self.route, false, ask.hash),
                 Ready::whole_or_halves(count.into(), fault),
             ));
         }
         let answer = generate::answer(&self.state, &current.behaviour, ask, fault.as_ref());
-        let mut headers = head::of(api, ask.stream, answer.hash);
+        let mut headers = head::of(&self.route, ask.stream, answer.hash);
         let fault = match fault {
             Some(FaultKind::Limit(most)) => {
                 let tokens = answer.usage.prompt.saturating_add(answer.usage.output);
@@ -281,15 +292,22 @@ impl Exchange {
         fault: Option<FaultKind>,
     ) -> Result<(HeaderMap, Ready), Stop> {
         let behaviour = &current.behaviour;
-        let quoted = super::text::quoted(model);
-        let usage = fault != Some(FaultKind::NoUsage);
-        let bytes = openai::embeddings::answer(body, &quoted, behaviour.seed, behaviour.embedding_dimensions, usage)?;
+        let (seed, dimensions) = (behaviour.seed, behaviour.embedding_dimensions);
+        // Models have nothing in common but their words.
+        let own = seed ^ hash(0, model.as_bytes());
+        let bytes = match self.route.operation {
+            Operation::Vectors(Vectors::Invoke) => bedrock::vectors(Fields::body(body, Places::Dots)?, model, own)?,
+            Operation::Vectors(kind @ (Vectors::Batch | Vectors::One | Vectors::Predict)) => {
+                gemini::vectors(Fields::body(body, Places::Brackets)?, kind, model, own, dimensions)?
+            }
+            _ => {
+                let usage = fault != Some(FaultKind::NoUsage);
+                openai::embeddings::answer(body, &super::text::quoted(model), seed, dimensions, usage)?
+            }
+        };
         let hash = hash(hash(behaviour.seed, model.as_bytes()), body);
         pace(current, hash, 1, 1)?.all(1).await;
-        Ok((
-            head::of(self.route.api, false, hash),
-            Ready::whole_or_halves(bytes, fault),
-        ))
+        Ok((head::of(&self.route, false, hash), Ready::whole_or_halves(bytes, fault)))
     }
 }
 

@@ -76,6 +76,14 @@ impl<'a> Fields<'a> {
         (raw.get() != "null").then_some(raw)
     }
 
+    /// The value of a field, which stays.
+    pub(super) fn peek(&self, name: &str) -> Option<serde_json::Value> {
+        let (_, raw) = self.entries.iter().rfind(|(key, _)| key == name)?;
+        serde_json::from_str(raw.get())
+            .ok()
+            .filter(|value: &serde_json::Value| !value.is_null())
+    }
+
     /// Takes a field with its place.
     pub(super) fn item(&mut self, name: &str) -> Option<Item<'a>> {
         let raw = self.raw(name)?;
@@ -104,6 +112,17 @@ impl<'a> Fields<'a> {
     /// Takes a list; absent is empty.
     pub(super) fn list(&mut self, name: &str) -> Result<Vec<Item<'a>>, Mistake> {
         self.item(name).map_or_else(|| Ok(Vec::new()), |item| item.list())
+    }
+
+    /// Takes all fields.
+    pub(super) fn items(&mut self) -> Vec<Item<'a>> {
+        let entries = std::mem::take(&mut self.entries);
+        let items = entries.into_iter().map(|(name, raw)| Item {
+            at: self.place(&name),
+            places: self.places,
+            raw,
+        });
+        items.collect()
     }
 
     pub(super) fn missing(&self, name: &str) -> Mistake {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::route::{Api, Operation};
 use super::script::Writer;
-use super::{anthropic, openai};
+use super::{anthropic, bedrock, gemini, openai};
 use crate::answer::{Answer, Usage, choices};
 use crate::ask::Ask;
 use crate::behaviour::{FaultKind, hash};
@@ -39,6 +39,7 @@ pub(super) fn answer(state: &State, behaviour: &crate::Behaviour, ask: &Ask, fau
         },
         done: fault != Some(&FaultKind::NoDone),
         logprobs: ask.logprobs,
+        echo: ask.echo.clone(),
     }
 }
 
@@ -65,7 +66,10 @@ fn prompt_cache(state: &State, ask: &Ask) -> (u64, u64) {
 /// The writer of a stream.
 pub(super) fn writer(api: Api, operation: &Operation, answer: &Answer) -> Box<dyn Writer> {
     match operation {
-        Operation::Messages | Operation::CountTokens => Box::new(anthropic::MessageWriter::new()),
+        Operation::Messages => Box::new(anthropic::MessageWriter::new()),
+        Operation::Content { list, .. } => Box::new(gemini::ContentWriter::new(answer, *list)),
+        Operation::Converse { .. } => Box::new(bedrock::ConverseWriter),
+        Operation::Responses => Box::new(openai::responses::ResponseWriter::new(answer)),
         operation => Box::new(openai::chat::ChunkWriter::new(answer, form(api, operation))),
     }
 }
@@ -73,7 +77,10 @@ pub(super) fn writer(api: Api, operation: &Operation, answer: &Answer) -> Box<dy
 /// A whole answer.
 pub(super) fn whole(api: Api, operation: &Operation, answer: &Answer) -> Bytes {
     match operation {
-        Operation::Messages | Operation::CountTokens => anthropic::whole(answer),
+        Operation::Messages => anthropic::whole(answer),
+        Operation::Content { .. } => gemini::whole(answer),
+        Operation::Converse { .. } => bedrock::whole(answer),
+        Operation::Responses => openai::responses::whole(answer),
         operation => openai::chat::whole(answer, form(api, operation)),
     }
 }

@@ -5,22 +5,24 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::route::Api;
+use super::route::{Api, Operation, Route};
 use crate::state::{Left, RateLimit, unix_seconds};
 
 /// The head of an answer that succeeds.
-pub(super) fn of(api: Api, stream: bool, hash: u64) -> HeaderMap {
+pub(super) fn of(route: &Route, stream: bool, hash: u64) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
-    let content_type = match (api, stream) {
-        (_, false) => "application/json",
+    let content_type = match (&route.operation, stream) {
+        (_, false) | (Operation::Content { list: true, .. }, _) => "application/json",
+        (Operation::Converse { .. }, true) => "application/vnd.amazon.eventstream",
         (_, true) => "text/event-stream; charset=utf-8",
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if stream {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
-    let name = match api {
-        Api::OpenAi => "x-request-id",
+    let name = match route.api {
+        Api::OpenAi | Api::Google | Api::Vertex => "x-request-id",
+        Api::Bedrock => "x-amzn-requestid",
         Api::Azure => "apim-request-id",
         Api::Anthropic => "request-id",
     };
@@ -30,6 +32,10 @@ pub(super) fn of(api: Api, stream: bool, hash: u64) -> HeaderMap {
 
 /// The headers that tell what is left of a rate limit.
 pub(super) fn limits(api: Api, limit: RateLimit, left: Left, headers: &mut HeaderMap) {
+    // Google and Amazon do not tell.
+    if matches!(api, Api::Google | Api::Vertex | Api::Bedrock) {
+        return;
+    }
     let kinds = [
         ("requests", limit.requests, left.requests),
         ("tokens", limit.tokens, left.tokens),

@@ -3,10 +3,12 @@
 mod admin;
 mod anthropic;
 mod auth;
+mod bedrock;
 mod body;
 mod count;
 mod exchange;
 mod fields;
+mod gemini;
 mod generate;
 mod head;
 mod openai;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokenweir_llm::ErrorKind;
 
@@ -29,6 +32,9 @@ pub(crate) use body::{Broken, Line, SimBody};
 use exchange::Exchange;
 use refusal::Refusal;
 use route::{Api, Operation, Route};
+
+/// Assertions are below 2 KiB.
+const MAX_FORM: usize = 64 * 1024;
 
 /// Answers one request. An error ends the connection: a fault asked for it.
 pub(crate) async fn handle(
@@ -64,8 +70,22 @@ pub(crate) async fn handle(
     match &route.operation {
         Operation::Models => Ok(models(&state, request, route.api, None, track)),
         Operation::Model(name) => Ok(models(&state, request, route.api, Some(name), track)),
+        Operation::Token => token(&state, request, track).await,
         _ => Exchange::new(state, line, route, track).run(request).await,
     }
+}
+
+/// Google's endpoint for tokens.
+async fn token(state: &State, request: Request<Incoming>, mut track: Track) -> Result<Response<SimBody>, Broken> {
+    let body = Limited::new(request.into_body(), MAX_FORM).collect().await;
+    // A client that broke off while it sent has nobody to answer; a form too large is no form.
+    let form = body.map_err(|_| Broken)?.to_bytes();
+    track.body(&form);
+    let (status, answer) = gemini::grant(state.account.as_ref(), &form);
+    track.status(status);
+    track.complete();
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    Ok(json(status, answer.to_string().into()))
 }
 
 /// The models that exist, or one of them.
@@ -77,7 +97,7 @@ fn models(
     mut track: Track,
 ) -> Response<SimBody> {
     let (parts, _) = request.into_parts();
-    if let Err(refusal) = auth::authenticate(state, api, &parts) {
+    if let Err(refusal) = auth::authenticate(state, api, &parts, &[]) {
         return refusal.response(api, track);
     }
     let current = state.current();

@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 use tokenweir_llm::{ErrorKind, OpenAiError};
 
-use super::anthropic;
 use super::body::SimBody;
 use super::fields::Mistake;
 use super::route::Api;
+use super::{anthropic, bedrock, gemini};
 use crate::state::Track;
 
 /// An answer that is an error.
@@ -111,6 +111,7 @@ impl Refusal {
     pub(super) fn response(self, api: Api, mut track: Track) -> Response<SimBody> {
         track.status(self.status);
         track.complete();
+        let error_type = bedrock::error_type(self.status);
         let mut response = Response::new(SimBody::whole(self.body(api), None));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -118,6 +119,12 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(value) = self.retry_after.and_then(|value| HeaderValue::from_str(&value).ok()) {
             headers.insert(RETRY_AFTER, value);
+        }
+        if api == Api::Bedrock {
+            headers.insert(
+                HeaderName::from_static("x-amzn-errortype"),
+                HeaderValue::from_static(error_type),
+            );
         }
         if api == Api::Anthropic {
             headers.insert(
@@ -135,6 +142,13 @@ impl Refusal {
         };
         match api {
             Api::Anthropic => anthropic::error_body(self.status, &placed, "req_sim"),
+            Api::Google | Api::Vertex => gemini::error_body(
+                self.status,
+                &self.message,
+                self.retry_after.as_deref(),
+                self.at.as_deref(),
+            ),
+            Api::Bedrock => bedrock::error_body(&placed),
             Api::Azure if matches!(self.kind, ErrorKind::NotFound | ErrorKind::ModelNotFound) => {
                 let message = "The API deployment for this resource does not exist.";
                 json!({"error": {"code": "DeploymentNotFound", "message": message}})

@@ -8,6 +8,11 @@ pub(super) enum Api {
     OpenAi,
     Azure,
     Anthropic,
+    /// Gemini.
+    Google,
+    /// Gemini on Vertex AI.
+    Vertex,
+    Bedrock,
 }
 
 /// What is called.
@@ -15,13 +20,38 @@ pub(super) enum Api {
 pub(super) enum Operation {
     Chat,
     Text,
-    Embeddings,
+    Responses,
+    Vectors(Vectors),
     Messages,
-    /// Anthropic's count of input tokens.
+    /// Google's content; a stream is made of events or is a list.
+    Content {
+        stream: bool,
+        list: bool,
+    },
+    Converse {
+        stream: bool,
+    },
+    /// Anthropic's and Google's count of input tokens.
     CountTokens,
+    /// A token for a service account's assertion.
+    Token,
     Models,
     /// One model, by name.
     Model(String),
+}
+
+/// The forms of embeddings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vectors {
+    OpenAi,
+    /// Gemini's `batchEmbedContents`.
+    Batch,
+    /// Gemini's `embedContent`.
+    One,
+    /// Vertex AI's `predict`.
+    Predict,
+    /// Bedrock's `InvokeModel`.
+    Invoke,
 }
 
 /// A path that exists.
@@ -39,6 +69,23 @@ impl Route {
         let path = uri.path();
         if let Some(rest) = path.strip_prefix("/openai/") {
             return azure(rest, uri.query()).ok_or(Api::Azure);
+        }
+        if let Some(rest) = path.strip_prefix("/v1beta/models/") {
+            return google(Api::Google, rest, uri.query()).ok_or(Api::Google);
+        }
+        if path.starts_with("/v1/projects/") || path.starts_with("/v1beta1/projects/") {
+            let (_, rest) = path.split_once("/publishers/google/models/").ok_or(Api::Vertex)?;
+            return google(Api::Vertex, rest, uri.query()).ok_or(Api::Vertex);
+        }
+        if let Some(rest) = path.strip_prefix("/model/") {
+            return bedrock(rest).ok_or(Api::Bedrock);
+        }
+        if path == "/token" {
+            return Ok(Self {
+                api: Api::Google,
+                operation: Operation::Token,
+                model: None,
+            });
         }
         let anthropic = headers.contains_key("anthropic-version") || path.starts_with("/v1/messages");
         let own = if anthropic { Api::Anthropic } else { Api::OpenAi };
@@ -71,7 +118,8 @@ fn openai(path: &str) -> Option<Operation> {
     match path {
         "chat/completions" => Some(Operation::Chat),
         "completions" => Some(Operation::Text),
-        "embeddings" => Some(Operation::Embeddings),
+        "responses" => Some(Operation::Responses),
+        "embeddings" => Some(Operation::Vectors(Vectors::OpenAi)),
         _ => None,
     }
 }
@@ -96,6 +144,47 @@ fn azure(path: &str, query: Option<&str>) -> Option<Route> {
         api: Api::Azure,
         operation: openai(rest)?,
         model: Some(decoded(deployment)),
+    })
+}
+
+/// `MODEL:METHOD`.
+fn google(api: Api, path: &str, query: Option<&str>) -> Option<Route> {
+    let (model, method) = path.rsplit_once(':')?;
+    let operation = match method {
+        "generateContent" => Operation::Content {
+            stream: false,
+            list: false,
+        },
+        "streamGenerateContent" => Operation::Content {
+            stream: true,
+            list: parameter(query, "alt").as_deref() != Some("sse"),
+        },
+        "countTokens" => Operation::CountTokens,
+        "batchEmbedContents" if api == Api::Google => Operation::Vectors(Vectors::Batch),
+        "embedContent" if api == Api::Google => Operation::Vectors(Vectors::One),
+        "predict" if api == Api::Vertex => Operation::Vectors(Vectors::Predict),
+        _ => return None,
+    };
+    Some(Route {
+        api,
+        operation,
+        model: Some(decoded(model)),
+    })
+}
+
+/// `MODEL/METHOD`.
+fn bedrock(path: &str) -> Option<Route> {
+    let (model, method) = path.rsplit_once('/')?;
+    let operation = match method {
+        "converse" => Operation::Converse { stream: false },
+        "converse-stream" => Operation::Converse { stream: true },
+        "invoke" => Operation::Vectors(Vectors::Invoke),
+        _ => return None,
+    };
+    Some(Route {
+        api: Api::Bedrock,
+        operation,
+        model: Some(decoded(model)),
     })
 }
 
@@ -138,8 +227,37 @@ mod tests {
         assert_eq!(of("/openai/deployments/gpt/chat/completions"), Err(Api::Azure));
         assert_eq!(
             of("/openai/v1/embeddings"),
-            Ok((Api::Azure, Operation::Embeddings, None))
+            Ok((Api::Azure, Operation::Vectors(Vectors::OpenAi), None))
         );
+        assert_eq!(
+            of("/v1beta/models/gemini-2.5:streamGenerateContent?alt=sse"),
+            Ok((
+                Api::Google,
+                Operation::Content {
+                    stream: true,
+                    list: false
+                },
+                Some("gemini-2.5".into())
+            ))
+        );
+        assert_eq!(
+            of("/v1/projects/p/locations/l/publishers/google/models/text-embedding:predict"),
+            Ok((
+                Api::Vertex,
+                Operation::Vectors(Vectors::Predict),
+                Some("text-embedding".into())
+            ))
+        );
+        assert_eq!(
+            of("/model/anthropic.claude-v1%3A0/converse-stream"),
+            Ok((
+                Api::Bedrock,
+                Operation::Converse { stream: true },
+                Some("anthropic.claude-v1:0".into())
+            ))
+        );
+        assert_eq!(of("/v1beta/models/g:dance"), Err(Api::Google));
+        assert_eq!(of("/model/m/dance"), Err(Api::Bedrock));
         assert_eq!(of("/v1/nothing"), Err(Api::OpenAi));
         assert_eq!(of("/v1/messages/nothing"), Err(Api::Anthropic));
     }

@@ -9,10 +9,13 @@
 mod admin;
 mod answers;
 mod anthropic;
+mod bedrock;
 mod client;
 mod connections;
 mod docs;
 mod faults;
+mod google;
 mod latency;
 mod openai;
+mod responses;
 mod tls;

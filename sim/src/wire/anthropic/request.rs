@@ -29,6 +29,7 @@ pub(in super::super) fn read(mut fields: Fields<'_>, counts: bool) -> Result<Ask
     let mut ask = Ask::of(fields.required("model")?);
     ask.include_usage = true;
     ask.prompt.marked = true;
+    ask.redacts = true;
     ask.stream = fields.optional("stream")?.unwrap_or(false);
     ask.max_tokens = fields.optional("max_tokens")?;
     if ask.max_tokens.is_none() && !counts {

@@ -5,6 +5,8 @@ pub(super) mod chat_request;
 pub(super) mod embeddings;
 mod limits;
 mod logprobs;
+pub(super) mod responses;
+pub(super) mod responses_request;
 pub(super) mod text_request;
 
 use bytes::Bytes;
