@@ -20,7 +20,7 @@ use crate::server::{self, Connections, Patience, Running, ServeParts};
 use crate::source::keeper::Target;
 use crate::state::State;
 use crate::traces::{Identity, Traces};
-use crate::upstream::client_config;
+use crate::upstream::{SystemResolver, client_config};
 
 /// How long a new configuration waits for the addresses of the Services that it names for the first time. A list from
 /// the API server takes some milliseconds; without it the configuration is served all the same.
@@ -119,6 +119,7 @@ impl DataPlane {
             drain: self.parts.drain.clone(),
             clock: Arc::clone(&self.parts.clock),
             tls: Arc::clone(&tls),
+            resolver: Arc::new(SystemResolver),
             connections: Arc::clone(&self.parts.connections),
             patience: Patience::default(),
             workers: self.parts.workers,

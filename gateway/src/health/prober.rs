@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::probed::Probed;
 use crate::endpoints::EndpointTable;
 use crate::plan::{Plan, PlanCell, Probe, Provider, Target};
-use crate::upstream::{Place, Pools};
+use crate::upstream::{Place, Pools, SystemResolver};
 
 /// By how much the time between two probes varies, so that gateway pods do not probe in step.
 const JITTER: f64 = 0.1;
@@ -48,7 +48,7 @@ impl Drop for Probes {
 impl Prober {
     /// A prober of its own connections.
     pub fn new(plan: Arc<PlanCell>, endpoints: Arc<EndpointTable>, tls: Arc<ClientConfig>) -> Self {
-        let pools = Pools::new(tls);
+        let pools = Pools::new(tls, Arc::new(SystemResolver));
         Self {
             plan,
             shared: Arc::new(Shared { endpoints, pools }),

@@ -177,9 +177,7 @@ impl Head<'_> {
                     Some(_) => usage.map(|usage| *usage),
                     None => usage_of_answer(self.operation, &bytes),
                 };
-                if let Some(usage) = usage {
-                    exchange.usage(usage);
-                }
+                exchange.usage_of(usage, self.operation, &bytes);
                 exchange.end(OK, None);
                 GatewayBody::whole(bytes)
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use tokenweir_llm::response::estimate_of_answer;
 use tokenweir_llm::{Operation, Usage};
 use tokio::time::Instant;
 
@@ -116,6 +117,16 @@ impl Exchange {
         }
         if let Some(log) = &mut self.log {
             log.usage = usage;
+        }
+    }
+
+    /// The provider's own numbers of an answer that is here as a whole; where there is none for the output, an estimate.
+    pub fn usage_of(&mut self, usage: Option<Usage>, operation: Operation, body: &[u8]) {
+        if usage.is_none_or(|usage| usage.completion_tokens.is_none()) {
+            self.stream_tokens(estimate_of_answer(operation, body));
+        }
+        if let Some(usage) = usage {
+            self.usage(usage);
         }
     }
 

@@ -114,8 +114,9 @@ impl PlainRelay {
             rest.finish();
         }
         if let Some(mut exchange) = self.exchange.take() {
-            if let Some(usage) = self.kept.take().and_then(|body| usage_of_answer(self.operation, &body)) {
-                exchange.usage(usage);
+            if let Some(body) = self.kept.take() {
+                let usage = usage_of_answer(self.operation, &body);
+                exchange.usage_of(usage, self.operation, &body);
             }
             exchange.end(OK, None);
         }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokenweir_config::status::Phase;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -29,7 +30,7 @@ use crate::drain::Drain;
 use crate::endpoints::EndpointTable;
 use crate::meter::MeterHub;
 use crate::plan::PlanCell;
-use crate::upstream::{Pools, Upstreams};
+use crate::upstream::{Pools, Resolve, Upstreams};
 use connection::Closing;
 use listener::{Listeners, bind, check_free};
 pub use patience::Patience;
@@ -59,6 +60,8 @@ pub struct ServeParts {
     pub connections: Arc<Connections>,
     /// How long to wait for clients.
     pub patience: Patience,
+    /// Where the names of providers lead.
+    pub resolver: Arc<dyn Resolve>,
     /// Threads. At least one.
     pub workers: usize,
     /// Address on which the plan's ports are opened.
@@ -86,6 +89,7 @@ pub enum StartError {
 pub struct Running {
     addresses: Vec<SocketAddr>,
     workers: Vec<Arc<Worker>>,
+    runtimes: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -99,6 +103,7 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
         drain,
         clock,
         tls,
+        resolver,
         connections,
         patience,
         workers,
@@ -127,13 +132,14 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
     let mut running = Running {
         addresses,
         workers: Vec::new(),
+        runtimes: Vec::new(),
         threads: Vec::new(),
     };
     for (n, listeners) in sockets.into_iter().enumerate() {
         let worker = Arc::new(Worker {
             plan: Arc::clone(&plan),
             upstreams: Upstreams {
-                pools: Pools::new(Arc::clone(&tls)),
+                pools: Pools::new(Arc::clone(&tls), Arc::clone(&resolver)),
                 clock: Arc::clone(&clock),
                 endpoints: Arc::clone(&endpoints),
             },
@@ -150,6 +156,7 @@ pub fn start(parts: ServeParts) -> Result<Running, StartError> {
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
+        running.runtimes.push(runtime.handle().clone());
         let thread = std::thread::Builder::new()
             .name(format!("worker-{n}"))
             .spawn(move || runtime.block_on(run(worker, ip, listeners)))
@@ -168,6 +175,12 @@ impl Running {
     /// Requests whose answers have not gone entirely.
     pub fn running(&self) -> usize {
         self.workers.iter().map(|worker| worker.running.load(Relaxed)).sum()
+    }
+
+    /// Tasks of all workers: one or more for each connection, and a few that last.
+    pub fn tasks(&self) -> usize {
+        let alive = self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks());
+        alive.sum()
     }
 
     /// Waits for all workers to end. Blocks the calling thread.

@@ -94,11 +94,18 @@ pub(super) fn timeout_kind(deadline: Instant) -> UpstreamErrorKind {
 pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     /// Amazon has framing of its own.
     const EVENT_STREAMS: [&[u8]; 2] = [b"text/event-stream", b"application/vnd.amazon.eventstream"];
+    EVENT_STREAMS.iter().any(|kind| is_of_type(headers, kind))
+}
+
+/// Whether an answer is a page, as load balancers and portals show it. No model answers so, whatever the status says.
+pub(super) fn is_page(headers: &HeaderMap) -> bool {
+    is_of_type(headers, b"text/html")
+}
+
+fn is_of_type(headers: &HeaderMap, wanted: &[u8]) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        EVENT_STREAMS.iter().any(|kind| {
-            let start = value.as_bytes().get(..kind.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
-        })
+        let start = value.as_bytes().get(..wanted.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
     })
 }
 

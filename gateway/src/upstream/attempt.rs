@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Upstreams;
-use super::answer::{Answer, AnswerBody, Rest, begin, is_event_stream, read, timeout_kind};
+use super::answer::{Answer, AnswerBody, Rest, begin, is_event_stream, is_page, read, timeout_kind};
 use super::balance::{Balancer, Outstanding};
 use super::failure::{ErrorAnswer, Failure};
 use super::outgoing::{Outgoing, Prepared};
@@ -123,7 +123,7 @@ impl Upstreams {
         // The events of a compressed stream could be read by nobody on the way. What is passed on may be what the client
         // did not ask for; what is translated has to be understood.
         let understood = prepared.translated.is_none() || events == outgoing.streams();
-        if events && !plain || !understood {
+        if is_page(&head.headers) || events && !plain || !understood {
             return Err(UpstreamErrorKind::Malformed.into());
         }
         let body = if events {

@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use super::place::{Address, Place};
 use super::pool::{Sender, UpstreamBody};
+use super::resolve::Resolve;
 
 /// Silence after which the kernel asks whether the other side is still there. Shorter than the idle time of common
 /// connection-tracking tables, which forget a silent connection without telling anybody.
@@ -62,22 +63,30 @@ pub enum ConnectError {
 }
 
 /// Opens a connection and runs it as a task of the calling worker.
-pub(super) async fn connect(place: &Place, tls: &Arc<ClientConfig>, timeout: Duration) -> Result<Sender, ConnectError> {
+pub(super) async fn connect(
+    place: &Place,
+    tls: &Arc<ClientConfig>,
+    resolver: &dyn Resolve,
+    timeout: Duration,
+) -> Result<Sender, ConnectError> {
     let deadline = Instant::now() + timeout;
-    tokio::time::timeout_at(deadline, open(place, tls, deadline))
+    tokio::time::timeout_at(deadline, open(place, tls, resolver, deadline))
         .await
         .unwrap_or(Err(ConnectError::Timeout))
 }
 
-async fn open(place: &Place, tls: &Arc<ClientConfig>, deadline: Instant) -> Result<Sender, ConnectError> {
+async fn open(
+    place: &Place,
+    tls: &Arc<ClientConfig>,
+    resolver: &dyn Resolve,
+    deadline: Instant,
+) -> Result<Sender, ConnectError> {
     let tcp = match (&place.proxy, &place.address) {
         (Some(proxy), address) => proxy.open(address).await?,
         (None, Address::Socket(address)) => TcpStream::connect(address).await.map_err(ConnectError::Tcp)?,
         (None, Address::Name { host, port }) => {
-            let found = tokio::net::lookup_host((&**host, *port))
-                .await
-                .map_err(ConnectError::Resolve)?;
-            connect_any(&found.collect::<Vec<_>>(), deadline).await?
+            let found = resolver.lookup(host, *port).await.map_err(ConnectError::Resolve)?;
+            connect_any(&found, deadline).await?
         }
     };
     prepare(&tcp).map_err(ConnectError::Tcp)?;

@@ -14,6 +14,7 @@ mod place;
 mod pool;
 mod proof;
 mod proxy;
+mod resolve;
 mod settle;
 mod tls;
 mod translation;
@@ -32,6 +33,7 @@ pub use place::{Origin, Place, Tls, Way};
 pub(crate) use pool::UpstreamBody;
 pub use pool::{Lease, Pools};
 pub use proxy::Proxy;
+pub use resolve::{Lookup, Resolve, SystemResolver};
 pub use tls::{client_config, special_config};
 
 use crate::clock::Clock;

@@ -16,12 +16,16 @@ use tokio::time::Instant;
 use super::body::RequestBody;
 use super::connect::{ConnectError, connect};
 use super::place::Place;
+use super::resolve::Resolve;
 
 /// What is sent to providers.
 pub(crate) type UpstreamBody = RequestBody;
 
 /// A connection without a request is kept this long.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
+/// A connection takes no further requests after this time. Names that lead elsewhere are followed so, and new pods behind
+/// a provider's load balancer get their part, while a busy connection would otherwise stay where it is for ever.
+const MAX_AGE: Duration = Duration::from_mins(5);
 /// Requests on one HTTP/2 connection before another is opened: what servers commonly allow. Where a server allows fewer,
 /// others are opened sooner.
 const HTTP2_STREAMS: usize = 100;
@@ -45,6 +49,7 @@ pub(super) enum Sender {
 #[derive(Debug)]
 pub struct Pools {
     tls: Arc<ClientConfig>,
+    resolver: Arc<dyn Resolve>,
     places: Mutex<HashMap<u64, Connections>>,
 }
 
@@ -58,6 +63,7 @@ struct Connections {
 #[derive(Debug)]
 struct Idle {
     sender: http1::SendRequest<UpstreamBody>,
+    born: Instant,
     since: Instant,
 }
 
@@ -66,6 +72,7 @@ struct Shared {
     sender: http2::SendRequest<UpstreamBody>,
     room: Arc<AtomicUsize>,
     streams: AtomicUsize,
+    born: Instant,
     last_used: Mutex<Instant>,
 }
 
@@ -73,6 +80,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Lease {
     kind: Kind,
+    born: Instant,
     reused: bool,
     pools: Arc<Pools>,
     place: u64,
@@ -107,15 +115,21 @@ impl Shared {
         let streams = self.streams.load(Relaxed);
         // One that allows none at all gets one all the same, or each request would open a connection.
         let room = self.room.load(Relaxed).clamp(1, HTTP2_STREAMS);
-        !self.sender.is_closed() && streams < room
+        !self.sender.is_closed() && streams < room && !is_old(self.born)
     }
 }
 
+/// Whether a connection that was opened then is to take no further requests.
+fn is_old(born: Instant) -> bool {
+    born.elapsed() >= MAX_AGE
+}
+
 impl Pools {
-    /// No connections yet; those to come trust what `tls` trusts.
-    pub fn new(tls: Arc<ClientConfig>) -> Arc<Self> {
+    /// No connections yet; those to come trust what `tls` trusts, and lead where `resolver` says.
+    pub fn new(tls: Arc<ClientConfig>, resolver: Arc<dyn Resolve>) -> Arc<Self> {
         Arc::new(Self {
             tls,
+            resolver,
             places: Mutex::default(),
         })
     }
@@ -123,8 +137,9 @@ impl Pools {
     /// A connection to a place: one that is open, else a new one.
     pub(super) async fn lease(self: &Arc<Self>, place: &Place, timeout: Duration) -> Result<Lease, ConnectError> {
         match self.take(place.id) {
-            Some(kind) => Ok(Lease {
+            Some((kind, born)) => Ok(Lease {
                 kind,
+                born,
                 reused: true,
                 pools: Arc::clone(self),
                 place: place.id,
@@ -135,13 +150,15 @@ impl Pools {
 
     /// A new connection, whatever is open.
     pub(crate) async fn lease_new(self: &Arc<Self>, place: &Place, timeout: Duration) -> Result<Lease, ConnectError> {
-        let kind = match connect(place, &self.tls, timeout).await? {
+        let born = Instant::now();
+        let kind = match connect(place, &self.tls, &*self.resolver, timeout).await? {
             Sender::Http1(sender) => Kind::Http1(sender),
             Sender::Http2 { sender, room } => {
                 let shared = Arc::new(Shared {
                     sender,
                     room,
                     streams: AtomicUsize::new(0),
+                    born,
                     last_used: Mutex::new(Instant::now()),
                 });
                 let stream = Stream::on(&shared);
@@ -151,23 +168,24 @@ impl Pools {
         };
         Ok(Lease {
             kind,
+            born,
             reused: false,
             pools: Arc::clone(self),
             place: place.id,
         })
     }
 
-    fn take(&self, place: u64) -> Option<Kind> {
+    fn take(&self, place: u64) -> Option<(Kind, Instant)> {
         let mut places = self.places.lock();
         let connections = places.get_mut(&place)?;
         let free = connections.shared.iter().filter(|shared| shared.takes_one_more());
         if let Some(shared) = free.min_by_key(|shared| shared.streams.load(Relaxed)) {
-            return Some(Kind::Http2(Stream::on(shared)));
+            return Some((Kind::Http2(Stream::on(shared)), shared.born));
         }
         let now = Instant::now();
         while let Some(idle) = connections.idle.pop() {
-            if now.duration_since(idle.since) < KEEP_ALIVE && !idle.sender.is_closed() {
-                return Some(Kind::Http1(idle.sender));
+            if now.duration_since(idle.since) < KEEP_ALIVE && !is_old(idle.born) && !idle.sender.is_closed() {
+                return Some((Kind::Http1(idle.sender), idle.born));
             }
         }
         None
@@ -180,10 +198,11 @@ impl Pools {
         self.places.lock().retain(|_, connections| {
             connections
                 .idle
-                .retain(|idle| !old(idle.since) && !idle.sender.is_closed());
+                .retain(|idle| !old(idle.since) && !is_old(idle.born) && !idle.sender.is_closed());
             connections.shared.retain(|shared| {
                 let unused = shared.streams.load(Relaxed) == 0;
-                !(unused && (old(*shared.last_used.lock()) || shared.sender.is_closed()))
+                let worn = is_old(shared.born) || shared.sender.is_closed();
+                !(unused && (worn || old(*shared.last_used.lock())))
             });
             !(connections.idle.is_empty() && connections.shared.is_empty())
         });
@@ -229,12 +248,53 @@ impl Lease {
     pub(super) fn recycle(self) {
         if let Kind::Http1(sender) = self.kind
             && !sender.is_closed()
+            && !is_old(self.born)
         {
             let idle = Idle {
                 sender,
+                born: self.born,
                 since: Instant::now(),
             };
             self.pools.places.lock().entry(self.place).or_default().idle.push(idle);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::upstream::SystemResolver;
+    use crate::upstream::place::Address;
+
+    #[tokio::test]
+    async fn a_connection_takes_no_requests_after_five_minutes_however_busy_it_is() {
+        tokenweir_process::install_crypto_provider();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tls = ClientConfig::builder()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let pools = Pools::new(Arc::new(tls), Arc::new(SystemResolver));
+        let place = Place {
+            id: 1,
+            address: Address::Socket(listener.local_addr().unwrap()),
+            tls: None,
+            proxy: None,
+        };
+        let mut lease = pools.lease(&place, Duration::from_secs(10)).await.unwrap();
+        let (_accepted, _) = listener.accept().await.unwrap();
+        tokio::time::pause();
+        for _ in 0..5 {
+            lease.recycle();
+            lease = pools.lease(&place, Duration::from_secs(10)).await.unwrap();
+            assert!(lease.is_reused());
+            // Shorter than an idle connection is kept.
+            tokio::time::advance(Duration::from_secs(59)).await;
+        }
+        tokio::time::advance(Duration::from_secs(5)).await;
+        lease.recycle();
+        assert!(pools.take(place.id).is_none());
     }
 }

@@ -9,4 +9,5 @@
 mod control;
 mod data;
 mod edge;
+mod faults;
 mod providers_doc;

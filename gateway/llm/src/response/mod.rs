@@ -4,6 +4,7 @@ mod chunk;
 mod lenient;
 mod messages;
 mod responses;
+mod unreported;
 
 use serde::Deserialize;
 
@@ -12,6 +13,7 @@ pub use chunk::{Chunk, Payload, inspect};
 use lenient::{Count, Object};
 pub use messages::{MessageUsage, inspect_messages, usage_of_message_body};
 pub use responses::{inspect_responses, usage_of_response_body};
+pub use unreported::estimate_of_answer;
 
 /// Token counts as a provider reports them. A count that is absent is `None`; a reported zero is `Some(0)`.
 ///

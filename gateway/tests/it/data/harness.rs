@@ -24,7 +24,7 @@ use tokenweir_gateway::meter::{MeterHub, Scopes, SeriesTotals};
 use tokenweir_gateway::plan::{Plan, PlanCell, PlanError};
 use tokenweir_gateway::server::{Connections, Patience, Running, ServeParts, start};
 use tokenweir_gateway::traces::Traces;
-use tokenweir_gateway::upstream::client_config;
+use tokenweir_gateway::upstream::{Resolve, SystemResolver, client_config};
 use tokenweir_sim::{Behaviour, Sim, SimConfig, SimHandle};
 
 const HASH_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -152,10 +152,26 @@ impl Gateway {
         Self::with_patience(url, tls, Patience::default(), change)
     }
 
+    /// The same with names that lead where `resolver` says.
+    pub fn with_resolver(url: &str, resolver: Arc<dyn Resolve>, change: impl FnOnce(&mut Value)) -> Self {
+        tokenweir_process::install_crypto_provider();
+        Self::with_parts(url, client_config(), Patience::default(), resolver, change)
+    }
+
     pub fn with_patience(
         url: &str,
         tls: Arc<rustls::ClientConfig>,
         patience: Patience,
+        change: impl FnOnce(&mut Value),
+    ) -> Self {
+        Self::with_parts(url, tls, patience, Arc::new(SystemResolver), change)
+    }
+
+    fn with_parts(
+        url: &str,
+        tls: Arc<rustls::ClientConfig>,
+        patience: Patience,
+        resolver: Arc<dyn Resolve>,
         change: impl FnOnce(&mut Value),
     ) -> Self {
         let hash = |key: &str| KeyHasher::new(HASH_KEY).unwrap().hash_base64(key.as_bytes());
@@ -189,6 +205,7 @@ impl Gateway {
             drain: drain.clone(),
             clock,
             tls,
+            resolver,
             connections: Arc::clone(&connections),
             patience,
             workers: 2,
@@ -320,6 +337,11 @@ impl Gateway {
     /// Requests whose answers have not gone entirely.
     pub fn running(&self) -> usize {
         self.running.as_ref().map_or(0, Running::running)
+    }
+
+    /// Tasks of the workers: at least one for each connection.
+    pub fn tasks(&self) -> usize {
+        self.running.as_ref().map_or(0, Running::tasks)
     }
 
     /// Waits for the workers to end by themselves.

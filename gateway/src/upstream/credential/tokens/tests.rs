@@ -86,7 +86,7 @@ fn asker(clock: &Arc<ManualClock>) -> Asker {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     Asker {
-        pools: Pools::new(Arc::new(tls)),
+        pools: Pools::new(Arc::new(tls), Arc::new(crate::upstream::SystemResolver)),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
     }
 }
