@@ -141,7 +141,7 @@ impl Exchange {
                     return Err(Refusal::bad_request("anthropic-version: header is required", None));
                 }
                 let counts = self.route.operation == Operation::CountTokens;
-                anthropic::read(fields, counts)?
+                anthropic::read(fields, counts, parts.headers.contains_key("anthropic-beta"))?
             }
             Operation::Models | Operation::Model(_) | Operation::Token => {
                 return Err(Refusal::new(ErrorKind::NotFound, "Nothing is generated here."));

@@ -331,6 +331,14 @@ async fn what_anthropic_refuses_is_refused() {
 }
 
 #[tokio::test]
+async fn betas_bring_fields_of_their_own() {
+    let sim = start(|_| ());
+    let headers = [VERSION[0], ("anthropic-beta", "something-2026-01-01")];
+    let reply = post(&sim, MESSAGES, &headers, ask("hi", json!({"surprise": 1}))).await;
+    assert_eq!(reply.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn turns_of_one_role_are_one_turn() {
     let sim = start(|_| ());
     let user = json!({"role": "user", "content": "hi"});

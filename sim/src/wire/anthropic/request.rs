@@ -24,8 +24,9 @@ const WITHOUT_EFFECT: &[&str] = &[
 /// More marks than this are refused.
 const MAX_MARKS: usize = 4;
 
-/// Reads a body. Requests that only count need no limit on the answer.
-pub(in super::super) fn read(mut fields: Fields<'_>, counts: bool) -> Result<Ask, Mistake> {
+/// Reads a body. Requests that only count need no limit on the answer. With `beta`, there may be fields that are not
+/// known here, since betas bring fields of their own.
+pub(in super::super) fn read(mut fields: Fields<'_>, counts: bool, beta: bool) -> Result<Ask, Mistake> {
     let mut ask = Ask::of(fields.required("model")?);
     ask.include_usage = true;
     ask.prompt.marked = true;
@@ -59,7 +60,9 @@ pub(in super::super) fn read(mut fields: Fields<'_>, counts: bool) -> Result<Ask
     }
     ask.directives = Directives::parse(turns.last_text()).map_err(|error| messages.mistake(error.to_string()))?;
     fields.ignore(WITHOUT_EFFECT);
-    fields.finish()?;
+    if !beta {
+        fields.finish()?;
+    }
     Ok(ask)
 }
 
