@@ -103,6 +103,27 @@ pub(crate) fn model_name_without_glob() -> Rule {
     )
 }
 
+/// A duration or a percentile.
+pub(crate) fn hedge() -> Rule {
+    rule(
+        format!(
+            "self.matches('^p[1-9][0-9]?$') || (self.matches('{DURATION}') && duration(self) >= duration('1ms') && \
+             duration(self) <= duration('1h'))"
+        ),
+        "hedgeAfter is '%s'; it must be a duration between 1ms and 1h, such as 2s, or a percentile from p1 to p99, such as p95",
+        &["self"],
+    )
+}
+
+/// The name of an HTTP header.
+pub(crate) fn header_name() -> Rule {
+    rule(
+        "self.matches('^[A-Za-z0-9_-]+$')",
+        "'%s' is not the name of a header; use letters, digits, '-' and '_'",
+        &["self"],
+    )
+}
+
 /// An HTTP base URL.
 pub(crate) fn http_url() -> Rule {
     rule(

@@ -20,6 +20,7 @@ pub mod net;
 pub mod plan;
 mod preflight;
 pub mod relay;
+pub mod selection;
 pub mod server;
 pub mod source;
 pub mod state;

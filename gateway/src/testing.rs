@@ -60,11 +60,13 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
                     weight: 1,
                 }],
                 fallbacks: vec![],
+                selection: tokenweir_config::Selection::default(),
                 retry: Retry {
                     attempts: 0,
                     base_ms: 100,
                     max_ms: 100,
                     on: vec![],
+                    hedge: None,
                 },
                 priority: 0,
                 drop_unsupported: false,

@@ -11,6 +11,7 @@ mod provider;
 mod refs;
 mod route;
 mod scaling;
+mod selection;
 mod signal;
 mod tenant;
 mod upstream_tls;
@@ -34,6 +35,7 @@ pub use scaling::{
     Horizontal, ReplicaRange, ScaleDown, ScaleRule, ScaleUp, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus,
     SelectPolicy, SignalStatus, TargetRef,
 };
+pub use selection::{Selection, SelectionMode, Sticky};
 pub use signal::{
     Count, Latency, MetricSource, Quantile, Rate, ResourceName, ResourceSignal, Signal, SignalKind, Window,
 };

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::api::NameRef;
+use crate::api::{NameRef, Selection};
 use crate::{Duration, rules};
 
 /// A model name that clients ask for, and the providers that answer.
@@ -64,6 +64,10 @@ pub struct ModelRouteSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub fallbacks: Vec<FallbackTarget>,
+
+    /// How one of the backends is chosen, and one of the pods behind it.
+    #[serde(default)]
+    pub selection: Selection,
 
     /// When and how often a request is tried again before its first byte.
     #[serde(default)]
@@ -142,6 +146,14 @@ pub struct Retry {
         )
     )]
     pub when: Vec<RetryOn>,
+
+    /// A request without a first byte after this time is sent a second time, to another backend or pod if there is one;
+    /// the one that answers first is the answer, the other is cancelled. A duration such as `2s`, or a percentile of the
+    /// route's own times to the first byte, such as `p95`. Counts against the route's budget of retries. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = rules::hedge())]
+    pub hedge_after: Option<String>,
 }
 
 impl Default for Retry {
@@ -150,6 +162,7 @@ impl Default for Retry {
             attempts: default_attempts(),
             backoff: Backoff::default(),
             when: default_retry_on(),
+            hedge_after: None,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Routes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr as _;
 
-use tokenweir_config::{Backend, Provider, Retry, RetryOn, Route};
+use tokenweir_config::{Backend, Hedge, Provider, Retry, RetryOn, Route, Selection, SelectionMode};
 
 use super::inputs::by_age;
 use super::provider::{Providers, own_name};
 use super::{Inputs, Problem};
+use crate::Duration;
 use crate::api::{self, ModelRoute, ModelRouteSpec};
 use crate::conditions::Reason;
 
@@ -129,7 +131,9 @@ fn route(spec: &ModelRouteSpec, providers: &Providers<'_>, problems: &mut Vec<Pr
             base_ms: spec.retry.backoff.base.as_millis(),
             max_ms: spec.retry.backoff.max.as_millis(),
             on,
+            hedge: spec.retry.hedge_after.as_deref().and_then(hedge),
         },
+        selection: selection(&spec.selection),
         priority: spec.priority.rank(),
         drop_unsupported: spec.drop_unsupported,
     })
@@ -187,6 +191,32 @@ fn known(names: &BTreeSet<String>) -> String {
         if names.len() == 1 { "is" } else { "are" },
         shown.join(", ")
     )
+}
+
+/// The schema refuses what is neither; an object from before a change of the schema has no hedging then.
+fn hedge(text: &str) -> Option<Hedge> {
+    match text.strip_prefix('p') {
+        Some(percent) => percent
+            .parse()
+            .ok()
+            .filter(|percent| (1..=99).contains(percent))
+            .map(Hedge::Percentile),
+        None => Duration::from_str(text)
+            .ok()
+            .map(|after| Hedge::AfterMs(after.as_millis())),
+    }
+}
+
+fn selection(spec: &api::Selection) -> Selection {
+    Selection {
+        mode: match spec.mode {
+            api::SelectionMode::Weighted => SelectionMode::Weighted,
+            api::SelectionMode::LeastOutstandingTokens => SelectionMode::LeastOutstandingTokens,
+            api::SelectionMode::LeastLatency => SelectionMode::LeastLatency,
+        },
+        sticky_header: spec.sticky.as_ref().map(|sticky| sticky.header.to_ascii_lowercase()),
+        prefix_affinity: spec.prefix_affinity,
+    }
 }
 
 fn retry_on(failure: api::RetryOn) -> RetryOn {

@@ -17,7 +17,7 @@ pub mod status;
 
 pub use credential::{AwsCredential, Credential, HeaderCredential};
 pub use edge::{KeyPair, Limits, Proxy, UpstreamTls};
-pub use resilience::{ActiveProbe, Health, Outlier};
+pub use resilience::{ActiveProbe, Health, Hedge, Outlier, Selection, SelectionMode};
 pub use snapshot::{
     Admission, Backend, FORMAT, GatewayRef, Listener, Model, Order, Provider, ProviderKind, ProviderLimits, Queue,
     Retry, RetryOn, Route, ServiceRef, Snapshot, SnapshotError, Telemetry, Tenant, TenantKey, TenantLimits, Timeouts,

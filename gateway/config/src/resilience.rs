@@ -42,3 +42,47 @@ pub struct ActiveProbe {
     /// How long one may take.
     pub timeout_ms: u64,
 }
+
+/// How a route chooses among its backends, and among the pods behind them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Selection {
+    /// By what.
+    #[serde(default)]
+    pub mode: SelectionMode,
+    /// Requests with the same value of this header, in lower case, go to the same place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky_header: Option<String>,
+    /// Requests that begin alike go to the pod that served the others, unless it is loaded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefix_affinity: bool,
+}
+
+impl Selection {
+    /// Whether it is what a route without a word about it has.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// By what a backend is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SelectionMode {
+    /// In proportion to the weights.
+    #[default]
+    Weighted,
+    /// The one with the fewest tokens on their way for its weight.
+    LeastOutstandingTokens,
+    /// Of two, drawn by weight, the one that is expected to begin its answer first.
+    LeastLatency,
+}
+
+/// When a second try begins beside one that has no answer yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Hedge {
+    /// After so many milliseconds.
+    AfterMs(u64),
+    /// Once so many in a hundred of the route's answers would have begun, from 1 to 99.
+    Percentile(u8),
+}

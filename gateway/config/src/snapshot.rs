@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::edge::{KeyPair, Limits, Proxy, UpstreamTls};
-use crate::resilience::Health;
+use crate::resilience::{Health, Hedge, Selection};
 
 /// The newest format that this build understands.
 ///
@@ -346,6 +346,9 @@ pub struct Route {
     /// Targets tried in order when a backend fails before its first byte.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<Backend>,
+    /// How a backend is chosen.
+    #[serde(default, skip_serializing_if = "Selection::is_default")]
+    pub selection: Selection,
     /// When and how often to try again.
     pub retry: Retry,
     /// Priority in the queue for tenants without one: higher leaves first. 0 is normal.
@@ -382,6 +385,9 @@ pub struct Retry {
     pub max_ms: u64,
     /// What counts as a failure worth another try.
     pub on: Vec<RetryOn>,
+    /// When a second try begins beside the first; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
 }
 
 /// A failure that is worth another try.

@@ -8,6 +8,7 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::health::{Live, Rule};
+use crate::selection::{SelectionMode, Wants, rendezvous};
 
 /// A set of backends by position, the lowest bit for the first.
 pub type BackendSet = u64;
@@ -23,6 +24,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub struct Candidates {
     pub(super) id: u64,
     backends: Vec<Candidate>,
+    mode: SelectionMode,
     fallbacks: bool,
 }
 
@@ -35,6 +37,8 @@ pub struct Candidate {
     pub weight: u32,
     /// When the provider is taken out.
     pub rule: Option<Rule>,
+    /// Tells it apart from others in the same way on every gateway pod.
+    pub key: u64,
 }
 
 /// Where a request may go.
@@ -49,10 +53,11 @@ pub(super) enum Choice {
 impl Candidates {
     /// Candidates in the order of the route's backends. What stands beyond [`MAX_BACKENDS`] is never chosen. `fallbacks`:
     /// the route has some, so that nobody need wait for a backend that is out.
-    pub fn new(backends: impl IntoIterator<Item = Candidate>, fallbacks: bool) -> Self {
+    pub fn new(backends: impl IntoIterator<Item = Candidate>, mode: SelectionMode, fallbacks: bool) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
             backends: backends.into_iter().take(MAX_BACKENDS).collect(),
+            mode,
             fallbacks,
         }
     }
@@ -62,22 +67,22 @@ impl Candidates {
         self.set(|candidate| candidate.weight > 0)
     }
 
-    /// Takes a place at one of `among` that is well, chosen by weight among those that have one. If none is well, the
+    /// Takes a place at one of `among` that is well, chosen as the route says among those that have one. If none is well, the
     /// request may go on to the fallbacks; without fallbacks it is as if all were.
-    pub(super) fn choose(&self, among: BackendSet) -> Option<Choice> {
+    pub(super) fn choose(&self, among: BackendSet, wants: &Wants) -> Option<Choice> {
         let wanted = match self.well(among) {
             0 if self.fallbacks => return Some(Choice::Fallbacks),
             0 => among,
             well => well,
         };
-        self.take_one(wanted).map(Choice::Backend)
+        self.take_one(wanted, wants).map(Choice::Backend)
     }
 
     /// Takes a place at one of `among`: one that is well if there is one, else any.
-    pub(super) fn acquire(&self, among: BackendSet) -> Option<usize> {
+    pub(super) fn acquire(&self, among: BackendSet, wants: &Wants) -> Option<usize> {
         match self.well(among) {
-            0 => self.take_one(among),
-            well => self.take_one(well),
+            0 => self.take_one(among, wants),
+            well => self.take_one(well, wants),
         }
     }
 
@@ -92,15 +97,15 @@ impl Candidates {
         }) & among
     }
 
-    fn take_one(&self, among: BackendSet) -> Option<usize> {
+    fn take_one(&self, among: BackendSet, wants: &Wants) -> Option<usize> {
         // The common case: one backend, no dice.
         if let [only] = self.backends.as_slice() {
-            return (among & 1 == 1 && only.weight > 0 && only.provider.limit.try_acquire()).then_some(0);
+            return (among & 1 == 1 && only.weight > 0 && only.provider.try_acquire(wants.tokens)).then_some(0);
         }
         let mut open = among & self.set(|candidate| candidate.weight > 0 && candidate.provider.limit.has_room());
         while open != 0 {
-            let chosen = self.pick(open)?;
-            if self.backends[chosen].provider.limit.try_acquire() {
+            let chosen = self.pick(open, wants)?;
+            if self.backends[chosen].provider.try_acquire(wants.tokens) {
                 return Some(chosen);
             }
             // Somebody else took its last place since it was looked at.
@@ -110,8 +115,8 @@ impl Candidates {
     }
 
     /// Releases the place at a backend.
-    pub(super) fn release(&self, backend: usize) {
-        self.backends[backend].provider.limit.release();
+    pub(super) fn release(&self, backend: usize, wants: &Wants) {
+        self.backends[backend].provider.release(wants.tokens);
     }
 
     fn set(&self, mut is: impl FnMut(&Candidate) -> bool) -> BackendSet {
@@ -122,7 +127,39 @@ impl Candidates {
             .fold(0, |set, (n, _)| set | 1 << n)
     }
 
-    fn pick(&self, open: BackendSet) -> Option<usize> {
+    fn pick(&self, open: BackendSet, wants: &Wants) -> Option<usize> {
+        let members = || self.backends.iter().enumerate().filter(|(n, _)| open & (1 << n) != 0);
+        let best = |score: &dyn Fn(&Candidate) -> f64| {
+            let scored = members().map(|(n, candidate)| (n, score(candidate)));
+            scored.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(n, _)| n)
+        };
+        if let Some(affinity) = wants.affinity {
+            return best(&|candidate| -rendezvous(affinity, candidate.key, f64::from(candidate.weight)));
+        }
+        match self.mode {
+            SelectionMode::Weighted => self.draw(open),
+            SelectionMode::LeastOutstandingTokens => best(&|candidate| {
+                let after = candidate.provider.load.tokens().saturating_add(wants.tokens.max(1));
+                after as f64 / candidate.pull() as f64
+            }),
+            SelectionMode::LeastLatency => {
+                let first = self.draw(open)?;
+                let Some(second) = self.draw(open & !(1 << first)) else {
+                    return Some(first);
+                };
+                let now = Instant::now();
+                let expected = |n: usize| self.backends[n].provider.load.expected(wants.stream, now);
+                Some(if expected(second) < expected(first) {
+                    second
+                } else {
+                    first
+                })
+            }
+        }
+    }
+
+    /// One of them by weight.
+    fn draw(&self, open: BackendSet) -> Option<usize> {
         let members = || self.backends.iter().enumerate().filter(|(n, _)| open & (1 << n) != 0);
         let total: u64 = members().map(|(_, candidate)| candidate.pull()).sum();
         if total == 0 {
@@ -155,89 +192,4 @@ impl Candidate {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::meter::UpstreamErrorKind;
-
-    const RULE: Rule = Rule {
-        consecutive_errors: 1,
-        eject_for: Duration::from_mins(1),
-    };
-
-    fn candidates(weights: &[(u32, Option<u32>)]) -> Candidates {
-        with_fallbacks(weights, false)
-    }
-
-    fn with_fallbacks(weights: &[(u32, Option<u32>)], fallbacks: bool) -> Candidates {
-        let candidate = |(weight, max): &(u32, Option<u32>)| Candidate {
-            provider: Arc::new(Live::new(*max)),
-            weight: *weight,
-            rule: Some(RULE),
-        };
-        Candidates::new(weights.iter().map(candidate), fallbacks)
-    }
-
-    fn take_out(candidates: &Candidates, at: usize) {
-        let breaker = &candidates.backends[at].provider.breaker;
-        breaker.trip(Instant::now(), &RULE, UpstreamErrorKind::Connect);
-    }
-
-    #[test]
-    fn a_backend_that_is_out_gets_nothing_while_another_is_well() {
-        let candidates = candidates(&[(1_000_000, None), (1, Some(1))]);
-        take_out(&candidates, 0);
-        assert_eq!(candidates.choose(3), Some(Choice::Backend(1)));
-        assert_eq!(candidates.choose(3), None, "a full one that is well is waited for");
-        assert_eq!(
-            candidates.choose(1),
-            Some(Choice::Backend(0)),
-            "there is nothing better"
-        );
-    }
-
-    #[test]
-    fn with_fallbacks_nobody_waits_for_backends_that_are_out() {
-        let candidates = with_fallbacks(&[(1, None), (1, None)], true);
-        take_out(&candidates, 0);
-        assert_eq!(candidates.choose(3), Some(Choice::Backend(1)));
-        take_out(&candidates, 1);
-        assert_eq!(candidates.choose(3), Some(Choice::Fallbacks));
-        assert!(candidates.acquire(3).is_some());
-    }
-
-    #[test]
-    fn a_backend_that_came_back_begins_with_a_tenth_of_its_share() {
-        let candidates = candidates(&[(1, None), (1, None)]);
-        take_out(&candidates, 0);
-        candidates.backends[0].provider.breaker.succeeded(Instant::now());
-        let first = (0..11_000).filter(|_| candidates.acquire(3) == Some(0)).count();
-        // A tenth to one is an eleventh; five standard deviations are 150, and the share has grown a little meanwhile.
-        assert!((850..=1250).contains(&first), "{first}");
-    }
-
-    #[test]
-    fn backends_are_chosen_in_proportion_to_their_weights() {
-        let candidates = candidates(&[(90, None), (10, None), (0, None)]);
-        let mut counts = [0_u32; 3];
-        for _ in 0..10_000 {
-            counts[candidates.acquire(u64::MAX).unwrap()] += 1;
-        }
-        // Five standard deviations of a binomial with n = 10,000 and p = 0.1 are 150.
-        assert!((850..=1150).contains(&counts[1]), "{counts:?}");
-        assert_eq!(counts[2], 0);
-    }
-
-    #[test]
-    fn a_full_backend_is_passed_over_and_none_free_gives_none() {
-        let candidates = candidates(&[(1_000_000, Some(1)), (1, Some(1))]);
-        let mut got = [candidates.acquire(3).unwrap(), candidates.acquire(3).unwrap()];
-        got.sort_unstable();
-        assert_eq!(got, [0, 1]);
-        assert_eq!(candidates.acquire(3), None);
-        candidates.release(1);
-        assert_eq!(candidates.acquire(1), None, "the free one is not among those asked for");
-        assert_eq!(candidates.acquire(3), Some(1));
-    }
-}
+mod tests;

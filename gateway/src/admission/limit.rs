@@ -38,7 +38,7 @@ impl Limit {
     }
 
     /// Takes a place if one is free. Each success wants one [`Limit::release`].
-    pub(super) fn try_acquire(&self) -> bool {
+    pub(crate) fn try_acquire(&self) -> bool {
         let mut used = self.used();
         while used < self.max.load(SeqCst) {
             match self.used.compare_exchange_weak(used, used + 1, SeqCst, SeqCst) {
@@ -49,7 +49,7 @@ impl Limit {
         false
     }
 
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         self.used.fetch_sub(1, SeqCst);
     }
 }

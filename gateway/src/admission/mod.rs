@@ -26,12 +26,14 @@ use tokenweir_config::Queue;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::selection::Wants;
+
 use candidates::Choice;
 pub use candidates::{BackendSet, Candidate, Candidates, MAX_BACKENDS};
 pub use limit::Limit;
 use pace::Pace;
-pub use permit::Permit;
 use permit::Place;
+pub use permit::{Extra, Permit};
 use room::{LineKey, Room, Ticket};
 
 /// What one request asks for.
@@ -47,6 +49,10 @@ pub struct Claim {
     pub usable: BackendSet,
     /// Higher leaves the queue first.
     pub priority: i32,
+    /// What the choice of a backend looks at.
+    pub wants: Wants,
+    /// When the client no longer waits.
+    pub deadline: Option<Instant>,
 }
 
 /// Why a request is turned away. Answer 429.
@@ -162,7 +168,7 @@ impl Admission {
             candidates: claim.candidates.id,
             usable: claim.usable,
         };
-        let (priority, tenant) = (claim.priority, claim.tenant_id);
+        let (priority, tenant, until) = (claim.priority, claim.tenant_id, claim.deadline);
         let mut undelivered = Vec::new();
         let outcome = {
             let mut room = self.room.lock();
@@ -191,7 +197,8 @@ impl Admission {
                     if was_empty {
                         room.pace.queue_began(now);
                     }
-                    let deadline = now + room.max_wait;
+                    let patience = now + room.max_wait;
+                    let deadline = until.map_or(patience, |until| until.min(patience));
                     let place = InLine {
                         admission: Arc::clone(self),
                         ticket,
@@ -220,6 +227,7 @@ impl Admission {
                 Choice::Fallbacks => None,
             },
             waited,
+            wants: claim.wants.clone(),
         }
     }
 
@@ -258,7 +266,7 @@ fn acquire_rest(claim: &Claim) -> Option<Choice> {
     if !claim.tenant.try_acquire() {
         return None;
     }
-    let choice = claim.candidates.choose(claim.usable);
+    let choice = claim.candidates.choose(claim.usable, &claim.wants);
     if choice.is_none() {
         claim.tenant.release();
     }

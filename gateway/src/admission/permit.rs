@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Admission, BackendSet, Candidates, Limit};
 use crate::health::Live;
+use crate::selection::Wants;
 
 /// Held while a request is forwarded; dropping it gives all places back and lets the next waiter in.
 #[derive(Debug)]
@@ -13,6 +14,34 @@ pub struct Permit {
     pub(super) tenant: Arc<Limit>,
     pub(super) place: Option<Place>,
     pub(super) waited: Duration,
+    pub(super) wants: Wants,
+}
+
+/// A second place beside that of a permit, for a second try beside the first. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Extra {
+    admission: Arc<Admission>,
+    place: Option<Place>,
+    wants: Wants,
+}
+
+impl Extra {
+    /// The weighted backend at which it is.
+    pub fn backend(&self) -> Option<usize> {
+        match &self.place {
+            Some(Place::Backend { at, .. }) => Some(*at),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Extra {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.release(&self.wants);
+            self.admission.place_became_free();
+        }
+    }
 }
 
 /// A place at a provider.
@@ -25,10 +54,10 @@ pub(super) enum Place {
 }
 
 impl Place {
-    fn release(&self) {
+    fn release(&self, wants: &Wants) {
         match self {
-            Self::Backend { candidates, at } => candidates.release(*at),
-            Self::Provider(provider) => provider.limit.release(),
+            Self::Backend { candidates, at } => candidates.release(*at, wants),
+            Self::Provider(provider) => provider.release(wants.tokens),
         }
     }
 }
@@ -37,6 +66,11 @@ impl Permit {
     /// How long the request waited for it.
     pub fn waited(&self) -> Duration {
         self.waited
+    }
+
+    /// What of the request the choice of a place looks at.
+    pub fn wants(&self) -> &Wants {
+        &self.wants
     }
 
     /// The weighted backend at which the permit holds a place, by position in its route. `None` from the beginning if none
@@ -52,7 +86,7 @@ impl Permit {
     /// the permit holds no provider any more.
     pub fn move_to_backend(&mut self, candidates: &Arc<Candidates>, among: BackendSet) -> Option<usize> {
         self.leave_provider();
-        let at = candidates.acquire(among)?;
+        let at = candidates.acquire(among, &self.wants)?;
         self.place = Some(Place::Backend {
             candidates: Arc::clone(candidates),
             at,
@@ -63,17 +97,36 @@ impl Permit {
     /// Gives the place at the provider back and takes one at another provider, without waiting; false if it has none.
     pub fn move_to_provider(&mut self, provider: &Arc<Live>) -> bool {
         self.leave_provider();
-        let moved = provider.limit.try_acquire();
+        let moved = provider.try_acquire(self.wants.tokens);
         if moved {
             self.place = Some(Place::Provider(Arc::clone(provider)));
         }
         moved
     }
 
+    /// A second place, at one of `among`, without waiting.
+    pub fn extra(&self, candidates: &Arc<Candidates>, among: BackendSet) -> Option<Extra> {
+        let at = candidates.acquire(among, &self.wants)?;
+        Some(Extra {
+            admission: Arc::clone(&self.admission),
+            place: Some(Place::Backend {
+                candidates: Arc::clone(candidates),
+                at,
+            }),
+            wants: self.wants.clone(),
+        })
+    }
+
+    /// Goes on at the second place, and gives the first one back.
+    pub fn adopt(&mut self, mut extra: Extra) {
+        self.leave_provider();
+        self.place = extra.place.take();
+    }
+
     /// Gives the place at the provider back while the request lives on, such as between two tries.
     pub fn leave_provider(&mut self) {
         if let Some(place) = self.place.take() {
-            place.release();
+            place.release(&self.wants);
             self.admission.place_became_free();
         }
     }
@@ -82,7 +135,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            place.release();
+            place.release(&self.wants);
         }
         self.tenant.release();
         self.admission.gateway.release();

@@ -4,6 +4,7 @@ use tokenweir_config::Order;
 
 use super::*;
 use crate::health::Live;
+use crate::selection::SelectionMode;
 
 fn queue(max_depth: u32, max_wait_ms: u64) -> Queue {
     Queue {
@@ -24,6 +25,8 @@ fn claim(tenant_id: u64, tenant: &Arc<Limit>, candidates: &Arc<Candidates>) -> C
         candidates: Arc::clone(candidates),
         usable: u64::MAX,
         priority: 0,
+        wants: Wants::default(),
+        deadline: None,
     }
 }
 
@@ -36,8 +39,13 @@ fn candidates(providers: &[Arc<Live>]) -> Arc<Candidates> {
         provider: Arc::clone(provider),
         weight: 1,
         rule: None,
+        key: 0,
     };
-    Arc::new(Candidates::new(providers.iter().map(candidate), false))
+    Arc::new(Candidates::new(
+        providers.iter().map(candidate),
+        SelectionMode::Weighted,
+        false,
+    ))
 }
 
 fn one_backend(provider: &Arc<Live>) -> Arc<Candidates> {
@@ -174,6 +182,39 @@ async fn raised_limits_let_those_in_who_wait() {
     let waiting = expect_waiting(&admission, &claim);
     admission.configure(2, &queue(10, 10_000));
     waiting.admitted().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_its_client_does() {
+    let admission = Admission::new(1, &queue(10, 10_000));
+    let mut claim = claim(1, &limit(10), &one_backend(&provider(10)));
+    let _held = admission.try_admit(&claim).unwrap();
+    let begun = Instant::now();
+    claim.deadline = Some(begun + Duration::from_secs(2));
+    let waiting = expect_waiting(&admission, &claim);
+    assert!(matches!(waiting.admitted().await, Err(Rejected::WaitOver { .. })));
+    assert_eq!(begun.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_second_place_is_given_back_or_takes_the_place_of_the_first() {
+    let admission = Admission::new(10, &queue(10, 10_000));
+    let (one, two) = (provider(1), provider(1));
+    let both = candidates(&[Arc::clone(&one), Arc::clone(&two)]);
+    let mut permit = admission.try_admit(&claim(1, &limit(10), &both)).unwrap();
+    let first = permit.backend().unwrap();
+    assert!(permit.extra(&both, 1 << first).is_none(), "it is full");
+    drop(permit.extra(&both, 3).unwrap());
+    assert_eq!(one.limit.used() + two.limit.used(), 1);
+    let extra = permit.extra(&both, 3).unwrap();
+    assert_eq!(extra.backend(), Some(1 - first));
+    permit.adopt(extra);
+    assert_eq!(
+        (permit.backend(), one.limit.used() + two.limit.used()),
+        (Some(1 - first), 1)
+    );
+    drop(permit);
+    assert_eq!(one.limit.used() + two.limit.used(), 0);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use super::breaker::{Breaker, Pass, Rule, Standing};
 use super::probed::Probed;
 use crate::admission::Limit;
 use crate::meter::UpstreamErrorKind;
+use crate::selection::Load;
 
 /// What is live about a provider: shared by all workers, and kept when the configuration changes.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Live {
     pub breaker: Breaker,
     /// Probes. For a Service it fails once those of all endpoints do.
     pub probed: Probed,
+    /// What is on its way there.
+    pub load: Load,
     ejections: AtomicU64,
 }
 
@@ -29,8 +32,24 @@ impl Live {
             limit: Limit::new(max_in_flight),
             breaker: Breaker::new(Instant::now()),
             probed: Probed::default(),
+            load: Load::new(Instant::now()),
             ejections: AtomicU64::new(0),
         }
+    }
+
+    /// Takes a place for a request of so many tokens, if one is free. Each success wants one [`Live::release`].
+    pub fn try_acquire(&self, tokens: u64) -> bool {
+        let acquired = self.limit.try_acquire();
+        if acquired {
+            self.load.add(tokens);
+        }
+        acquired
+    }
+
+    /// Gives that place back.
+    pub fn release(&self, tokens: u64) {
+        self.load.remove(tokens);
+        self.limit.release();
     }
 
     /// Whether nothing speaks against it, whatever the time is.

@@ -93,12 +93,15 @@ impl Head<'_> {
         let meter = self.worker.meter.start(labels, self.received);
         meter.trace(&parts.headers, self.teller.request_id.to_str().unwrap_or_default());
         let log = self.plan.access_log.then(|| self.access_log(&peek, route));
+        let deadline = headers::client_timeout(&parts.headers, peek.stream()).map(|timeout| Instant::now() + timeout);
         let claim = Claim {
+            deadline,
             tenant_id: tenant.id,
             tenant: Arc::clone(&tenant.limit),
             candidates: Arc::clone(&route.candidates),
             usable,
             priority: tenant.priority.unwrap_or(route.priority),
+            wants: route.selection.wants(&peek, &parts.headers),
         };
         let mut exchange = Exchange::new(meter, log);
         let Some(meter) = exchange.meter() else {
@@ -122,6 +125,7 @@ impl Head<'_> {
             headers: parts.headers,
             request_id: self.teller.request_id.clone(),
             traceparent: meter.traceparent(),
+            deadline,
             peek,
             now_unix: self.now_unix,
             drop_unsupported: route.drop_unsupported,

@@ -195,7 +195,7 @@ fn kind_of(kind: UpstreamErrorKind) -> ErrorKind {
     match kind {
         Kind::FirstTokenTimeout | Kind::IdleTimeout | Kind::TotalTimeout => ErrorKind::UpstreamTimeout,
         Kind::NoEndpoint | Kind::Unhealthy => ErrorKind::Unavailable,
-        Kind::Unsupported => ErrorKind::InvalidRequest,
+        Kind::Unsupported | Kind::ContextOverflow => ErrorKind::InvalidRequest,
         Kind::Connect
         | Kind::Credential
         | Kind::Reset
@@ -218,6 +218,7 @@ fn sentence(kind: UpstreamErrorKind) -> &'static str {
         Kind::Interrupted => "the provider broke off in the middle of its answer",
         Kind::Malformed => "the provider's answer could not be understood",
         Kind::NoEndpoint => "the provider has no endpoint that is ready",
+        Kind::ContextOverflow => "the conversation is longer than the model's context",
         Kind::Unhealthy => "the provider is out because its last requests failed",
         Kind::RateLimited | Kind::ClientStatus | Kind::ServerStatus => "the provider answered with an error",
         Kind::Unsupported => "the provider does not support the request",

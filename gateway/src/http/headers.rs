@@ -1,5 +1,7 @@
 //! Which headers pass from the client to a provider and back.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The request's id, both ways.
@@ -21,6 +23,34 @@ const X_AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid"
 pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// The version for clients of another dialect, and the only one since 2023.
 pub const DEFAULT_ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+/// How long the whole request may take, in seconds: from a client, and to a model server in the cluster.
+pub const X_REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+/// After how long OpenAI's and Anthropic's clients for Node, and those for Python, no longer wait for an answer to begin.
+const CLIENT_TIMEOUTS: [HeaderName; 2] = [
+    HeaderName::from_static("x-stainless-timeout"),
+    HeaderName::from_static("x-stainless-read-timeout"),
+];
+/// More than this, in seconds, is no limit.
+const LONGEST_TIMEOUT: f64 = 1e6;
+
+/// How long the client waits for the whole answer, as far as it says so. What the clients' own libraries say is about the
+/// beginning of an answer, which for one in one piece is its end too.
+pub fn client_timeout(headers: &HeaderMap, stream: bool) -> Option<Duration> {
+    let asked = [X_REQUEST_TIMEOUT];
+    let implied = if stream { &[][..] } else { &CLIENT_TIMEOUTS[..] };
+    asked
+        .iter()
+        .chain(implied)
+        .filter_map(|name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok())
+        .filter(|seconds| (f64::MIN_POSITIVE..=LONGEST_TIMEOUT).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .min()
+}
+
+/// A time in seconds, to the millisecond, as a header.
+pub fn seconds(time: Duration) -> HeaderValue {
+    HeaderValue::from_str(&format!("{:.3}", time.as_secs_f64())).unwrap_or(HeaderValue::from_static("0"))
+}
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) and some that older software sends in their place.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -110,6 +140,7 @@ fn stays_here(name: &HeaderName) -> bool {
             | "x-api-key"
             | "x-real-ip"
             | "x-request-id"
+            | "x-request-timeout"
     ) || name.starts_with("x-forwarded-")
         || name.starts_with("x-tokenweir-")
 }
@@ -196,6 +227,29 @@ mod tests {
             headers,
             map(&[("content-type", "application/json"), ("x-custom", "kept")])
         );
+    }
+
+    #[test]
+    fn a_client_says_how_long_it_waits_in_seconds() {
+        let timeout = |headers: &[(&'static str, &'static str)], stream| {
+            client_timeout(&map(headers), stream).map(|timeout| timeout.as_millis())
+        };
+        assert_eq!(timeout(&[("x-request-timeout", "1.5")], true), Some(1_500));
+        assert_eq!(timeout(&[("x-stainless-timeout", "600")], false), Some(600_000));
+        assert_eq!(
+            timeout(&[("x-stainless-read-timeout", "60")], true),
+            None,
+            "it ends no stream"
+        );
+        let both = [("x-request-timeout", "3"), ("x-stainless-read-timeout", "2")];
+        assert_eq!(
+            (timeout(&both, false), timeout(&both, true)),
+            (Some(2_000), Some(3_000))
+        );
+        for nonsense in ["", "0", "-1", "soon", "NaN", "inf", "1e300"] {
+            assert_eq!(timeout(&[("x-request-timeout", nonsense)], false), None, "{nonsense}");
+        }
+        assert_eq!(seconds(Duration::from_millis(1_234)), "1.234");
     }
 
     #[test]

@@ -85,10 +85,12 @@ pub enum UpstreamErrorKind {
     Unsupported,
     /// The gateway has nothing to prove itself with: there is no token, or the request could not be signed.
     Credential,
+    /// The conversation does not fit into the model's context.
+    ContextOverflow,
 }
 
 impl UpstreamErrorKind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Connect,
         Self::Reset,
         Self::FirstTokenTimeout,
@@ -103,6 +105,7 @@ impl UpstreamErrorKind {
         Self::Unhealthy,
         Self::Unsupported,
         Self::Credential,
+        Self::ContextOverflow,
     ];
 
     /// A number for it, to keep in an atomic.
@@ -118,15 +121,16 @@ impl UpstreamErrorKind {
     /// Whether it speaks against the provider's health. That a limit is reached or a client is wrong does not; nor does
     /// the end of a request's whole time, most of which others may have used.
     pub fn is_sickness(self) -> bool {
-        !matches!(
-            self,
-            Self::RateLimited
-                | Self::ClientStatus
-                | Self::TotalTimeout
-                | Self::NoEndpoint
-                | Self::Unhealthy
-                | Self::Unsupported
-        )
+        !self.is_answer()
+            && !matches!(
+                self,
+                Self::RateLimited | Self::TotalTimeout | Self::NoEndpoint | Self::Unhealthy | Self::Unsupported
+            )
+    }
+
+    /// Whether the provider answered as it should, with a no that is about the request.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::ClientStatus | Self::ContextOverflow)
     }
 
     /// What happened, for a sentence.
@@ -146,6 +150,7 @@ impl UpstreamErrorKind {
             Self::Unhealthy => "unhealthy",
             Self::Unsupported => "no words for the request",
             Self::Credential => "no token for the provider",
+            Self::ContextOverflow => "a conversation that is too long",
         }
     }
 
@@ -166,6 +171,7 @@ impl UpstreamErrorKind {
             Self::Unhealthy => "unhealthy",
             Self::Unsupported => "unsupported",
             Self::Credential => "credential",
+            Self::ContextOverflow => "context_overflow",
         }
     }
 }

@@ -107,6 +107,11 @@ impl RequestMeter {
         }
     }
 
+    /// Of tries side by side, the one at this provider answers.
+    pub fn answered_by(&self, provider: &Arc<str>) {
+        self.progress.lock().provider = Some(Arc::clone(provider));
+    }
+
     /// The first byte of the answer's body has come.
     pub fn first_byte(&self) {
         let mut progress = self.progress.lock();

@@ -9,6 +9,7 @@ use super::families::{Family, Result};
 use crate::endpoints::EndpointTable;
 use crate::health::report;
 use crate::plan::Plan;
+use crate::upstream::HedgeOutcome;
 
 pub(super) fn health(encoder: &mut DescriptorEncoder<'_>, plan: &Plan, endpoints: &EndpointTable) -> Result {
     let mut family = Family::new(
@@ -39,8 +40,29 @@ pub(super) fn health(encoder: &mut DescriptorEncoder<'_>, plan: &Plan, endpoints
     )?;
     let mut routes: Vec<_> = plan.routes().collect();
     routes.sort_by(|a, b| a.name.cmp(&b.name));
-    for route in routes {
+    for route in &routes {
         family.counter(&[("route", &*route.name)], route.budget.refused())?;
+    }
+    let mut family = Family::new(
+        encoder,
+        "tokenweir_hedges",
+        "Second tries beside a first one without an answer, by what came of them",
+        MetricType::Counter,
+    )?;
+    for route in &routes {
+        for outcome in HedgeOutcome::ALL {
+            let labels = [("route", &*route.name), ("outcome", outcome.as_str())];
+            family.counter(&labels, route.hedges.of(outcome))?;
+        }
+    }
+    let mut family = Family::new(
+        encoder,
+        "tokenweir_hedge_cancelled_tokens",
+        "Input tokens, by estimate, of tries that were cancelled because the other one answered",
+        MetricType::Counter,
+    )?;
+    for route in &routes {
+        family.counter(&[("route", &*route.name)], route.hedges.cancelled_tokens())?;
     }
     Ok(())
 }

@@ -16,7 +16,8 @@ use super::provider::Provider;
 use super::route::{Backend, Route, Tenant};
 use super::{Limits, Listener, Plan, PlanError};
 use crate::admission::{Admission, Candidate, Candidates, MAX_BACKENDS};
-use crate::upstream::RetryBudget;
+use crate::selection::{Hash64, Selection};
+use crate::upstream::{FirstTokens, HedgeCounts, RetryBudget};
 
 impl Plan {
     /// Turns a snapshot into a plan that takes over from `previous`.
@@ -126,20 +127,42 @@ fn routes(snapshot: &Snapshot, previous: Option<&Plan>, providers: &Providers) -
             let since = before
                 .filter(|route| route.model.as_str() == source.model)
                 .map_or(now, |route| route.since_unix);
-            let budget = before.map_or_else(
-                || Arc::new(RetryBudget::new(Instant::now())),
-                |route| Arc::clone(&route.budget),
-            );
-            route(name, source, since, budget, providers).map(Arc::new)
+            let live = before.map_or_else(RouteLive::new, |route| RouteLive::of(route));
+            route(name, source, since, live, providers).map(Arc::new)
         })
         .collect()
+}
+
+/// What is live about a route, kept when the configuration changes.
+struct RouteLive {
+    budget: Arc<RetryBudget>,
+    first_tokens: Arc<FirstTokens>,
+    hedges: Arc<HedgeCounts>,
+}
+
+impl RouteLive {
+    fn new() -> Self {
+        Self {
+            budget: Arc::new(RetryBudget::new(Instant::now())),
+            first_tokens: Arc::default(),
+            hedges: Arc::default(),
+        }
+    }
+
+    fn of(route: &Route) -> Self {
+        Self {
+            budget: Arc::clone(&route.budget),
+            first_tokens: Arc::clone(&route.first_tokens),
+            hedges: Arc::clone(&route.hedges),
+        }
+    }
 }
 
 fn route(
     name: &str,
     source: &config::Route,
     since_unix: u64,
-    budget: Arc<RetryBudget>,
+    live: RouteLive,
     providers: &Providers,
 ) -> Result<Route, PlanError> {
     let count = source.backends.len();
@@ -172,9 +195,17 @@ fn route(
         provider: Arc::clone(&backend.provider.live),
         weight,
         rule: backend.provider.outlier,
+        key: Hash64::default()
+            .and(backend.provider.name.as_bytes())
+            .and(&[0])
+            .and(backend.model.as_deref().unwrap_or_default().as_bytes())
+            .finish(),
     };
+    let selection =
+        Selection::new(&source.selection).ok_or_else(|| PlanError::StickyHeader { route: name.to_owned() })?;
     let candidates = Candidates::new(
         backends.iter().zip(weights).map(candidate),
+        selection.mode,
         !source.fallbacks.is_empty(),
     );
     Ok(Route {
@@ -183,8 +214,11 @@ fn route(
         candidates: Arc::new(candidates),
         fallbacks: source.fallbacks.iter().map(backend).collect::<Result<_, _>>()?,
         backends,
+        selection,
         retry: (&source.retry).into(),
-        budget,
+        budget: live.budget,
+        first_tokens: live.first_tokens,
+        hedges: live.hedges,
         priority: source.priority,
         drop_unsupported: source.drop_unsupported,
         since_unix,

@@ -127,6 +127,12 @@ pub enum PlanError {
         /// How many it has.
         count: usize,
     },
+    /// The header by which requests are sticky has no name.
+    #[error("route {route} is sticky by a header whose name is none")]
+    StickyHeader {
+        /// The route.
+        route: String,
+    },
     /// Two routes serve the same model name or pattern.
     #[error("routes {first} and {second} both serve the model {model}")]
     SharedModel {

@@ -10,7 +10,8 @@ use tokenweir_config as config;
 use super::glob::Glob;
 use super::provider::Provider;
 use crate::admission::{BackendSet, Candidates, Limit};
-use crate::upstream::RetryBudget;
+use crate::selection::Selection;
+use crate::upstream::{FirstTokens, HedgeCounts, RetryBudget};
 
 /// One `ModelRoute`.
 #[derive(Debug)]
@@ -25,10 +26,16 @@ pub struct Route {
     pub candidates: Arc<Candidates>,
     /// Targets tried in order when the backends failed.
     pub fallbacks: Vec<Backend>,
+    /// How a backend is chosen.
+    pub selection: Selection,
     /// When and how often to try again.
     pub retry: Retry,
     /// How many retries all its requests together have left.
     pub budget: Arc<RetryBudget>,
+    /// How soon its answers begin, as far as somebody wants to know.
+    pub first_tokens: Arc<FirstTokens>,
+    /// What came of tries beside others.
+    pub hedges: Arc<HedgeCounts>,
     /// Priority for tenants that have none.
     pub priority: i32,
     /// Leave out what a target cannot express, instead of refusing the request.
@@ -67,6 +74,8 @@ pub struct Retry {
     pub max: Duration,
     /// What is worth another try.
     pub on: Vec<config::RetryOn>,
+    /// When a second try begins beside the first; `None`: never.
+    pub hedge: Option<config::Hedge>,
 }
 
 impl Route {
@@ -90,6 +99,7 @@ impl From<&config::Retry> for Retry {
             base: Duration::from_millis(retry.base_ms),
             max: Duration::from_millis(retry.max_ms),
             on: retry.on.clone(),
+            hedge: retry.hedge,
         }
     }
 }

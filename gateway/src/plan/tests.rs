@@ -133,6 +133,8 @@ fn live_state_goes_on_and_limits_move_when_the_configuration_changes() {
             candidates: Arc::clone(&route.candidates),
             usable: route.usable("assistant-large"),
             priority: 0,
+            wants: crate::selection::Wants::default(),
+            deadline: None,
         }
     };
     let held = after.admission.try_admit(&claim(&before)).unwrap();

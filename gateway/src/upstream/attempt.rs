@@ -1,6 +1,5 @@
 //! One try at one provider, up to the first byte of its answer.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Upstreams;
 use super::answer::{Answer, AnswerBody, Rest, begin, is_event_stream, is_page, read, timeout_kind};
+use super::around::Avoid;
 use super::balance::{Balancer, Outstanding};
 use super::failure::{ErrorAnswer, Failure};
 use super::outgoing::{Outgoing, Prepared};
@@ -17,8 +17,10 @@ use super::place::Place;
 use super::pool::Lease;
 use super::settle;
 use super::undo::{is_plain, undo};
+use crate::http::headers;
 use crate::meter::UpstreamErrorKind;
 use crate::plan::{Backend, Provider, Target};
+use crate::selection::Wants;
 
 /// An answer that is not a stream is read up to this size before it goes to the client, so that a failure in its middle
 /// can still be tried elsewhere. What is larger is passed on as it comes.
@@ -34,18 +36,22 @@ const IDLE_RACE: Duration = Duration::from_millis(500);
 impl Upstreams {
     /// Sends a request to a backend and waits for the first byte of its answer.
     ///
-    /// `started` is when the request as a whole was admitted; `failed` the endpoints that failed it before, to which one
-    /// is added if this one fails.
+    /// `started` is when the request as a whole was admitted; `wants` what the choice of a pod looks at; `avoid` the
+    /// endpoints that failed it before, to which one is added if this one fails.
     pub(super) async fn attempt(
         &self,
         outgoing: &Outgoing,
         prepared: &Prepared<'_>,
         backend: &Backend,
         started: Instant,
-        failed: &mut Vec<SocketAddr>,
+        wants: &Wants,
+        avoid: &Avoid,
     ) -> Result<Answer, Failure> {
         let provider = &*backend.provider;
-        let deadline = started + provider.timeouts.total;
+        let mut deadline = started + provider.timeouts.total;
+        if let Some(client) = outgoing.deadline {
+            deadline = deadline.min(client);
+        }
         if Instant::now() >= deadline {
             return Err(UpstreamErrorKind::TotalTimeout.into());
         }
@@ -56,15 +62,15 @@ impl Upstreams {
             }
             Target::Service { service, balancer, .. } => {
                 let ready = self.endpoints.get(service);
-                let (outstanding, tried) = balancer
-                    .choose(&ready, failed, provider.outlier.as_ref())
-                    .ok_or(UpstreamErrorKind::NoEndpoint)?;
+                let chosen = balancer.choose(&ready, &avoid.list(), wants, provider.outlier.as_ref());
+                let (outstanding, tried) = chosen.ok_or(UpstreamErrorKind::NoEndpoint)?;
+                avoid.chosen(tried.address());
                 let place = outstanding.place().clone();
                 let result = self
                     .exchange(outgoing, prepared, provider, &place, Some(outstanding), deadline)
                     .await;
                 if result.is_err() {
-                    failed.push(tried.address());
+                    avoid.failed(tried.address());
                 }
                 let outcome = result.as_ref().err().map(|failure| failure.kind);
                 settle::endpoint(provider, balancer, tried, outcome);
@@ -74,10 +80,10 @@ impl Upstreams {
     }
 
     /// Whether a Service has an endpoint that did not fail this request.
-    pub(super) fn has_other_endpoint(&self, backend: &Backend, failed: &[SocketAddr]) -> bool {
+    pub(super) fn has_other_endpoint(&self, backend: &Backend, avoid: &Avoid) -> bool {
         match &backend.provider.target {
             Target::Endpoint { .. } => false,
-            Target::Service { service, .. } => Balancer::has_other(&self.endpoints.get(service), failed),
+            Target::Service { service, .. } => Balancer::has_other(&self.endpoints.get(service), &avoid.list()),
         }
     }
 
@@ -192,6 +198,10 @@ impl Upstreams {
                 deadline
             };
             let mut request = outgoing.request(provider, prepared, lease.is_http2());
+            if matches!(provider.target, Target::Service { .. }) {
+                let left = headers::seconds(deadline.saturating_duration_since(sent));
+                request.headers_mut().insert(headers::X_REQUEST_TIMEOUT, left);
+            }
             self.prove(provider, token.as_ref(), &prepared.body, &mut request)?;
             let Ok(result) = tokio::time::timeout_at(limit.min(deadline), lease.send(request)).await else {
                 return Err(timeout_kind(deadline).into());

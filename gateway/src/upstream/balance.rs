@@ -1,9 +1,10 @@
-//! The endpoints of a Service: each request goes to the one with the fewest outstanding, among those that are well.
+//! The endpoints of a Service: each request goes to the one with the least outstanding, among those that are well, unless
+//! it belongs to one that served its like.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -13,6 +14,10 @@ use tokio::time::Instant;
 use super::place::{Place, Tls};
 use crate::health::{Breaker, Pass, Probed, Rule, Standing};
 use crate::meter::UpstreamErrorKind;
+use crate::selection::{Hash64, PrefixTable, Wants, rendezvous};
+
+/// Tokens that a request counts for besides its own, as what it will generate is hard to know before.
+const REQUEST_TOKENS: u64 = 512;
 
 /// The endpoints of one Service with what runs at each. Shared by all workers, so that they see each other's requests.
 #[derive(Debug, Default)]
@@ -20,6 +25,9 @@ pub struct Balancer {
     /// What the endpoints speak.
     tls: Option<Tls>,
     known: ArcSwap<Known>,
+    /// Which endpoint served which beginnings; made when the first route wants it.
+    prefixes: OnceLock<PrefixTable>,
+    next_id: AtomicU16,
     /// Held while it is decided whether one more may be taken out, so that two workers do not take out one too many.
     ejecting: Mutex<()>,
 }
@@ -52,40 +60,47 @@ pub struct Endpoint {
     /// Probes.
     pub probed: Probed,
     outstanding: AtomicU32,
+    tokens: AtomicU64,
+    /// Names it in the table of prefixes.
+    id: u16,
+    /// Names it for sticky requests, in the same way on every gateway pod.
+    key: u64,
 }
 
 impl Endpoint {
-    fn new(address: SocketAddr, tls: Option<Tls>) -> Self {
+    fn new(address: SocketAddr, tls: Option<Tls>, id: u16) -> Self {
         Self {
             address,
             place: Arc::new(Place::socket(address, tls)),
             breaker: Breaker::new(Instant::now()),
             probed: Probed::default(),
             outstanding: AtomicU32::new(0),
+            tokens: AtomicU64::new(0),
+            id,
+            key: Hash64::of(address.to_string().as_bytes()),
         }
     }
 
-    /// How long a further request would queue, in outstanding requests: more for one that was taken back in only now.
-    fn load(&self, now: Option<Instant>, rule: Option<&Rule>) -> u64 {
-        let outstanding = u64::from(self.outstanding.load(Relaxed)) + 1;
+    /// How much there would be to do with a further request: more for one that was taken back in only now.
+    ///
+    /// Among chats of like length tokens say no more than requests; with long inputs among them they do. `simulation` has
+    /// the figures.
+    fn load(&self, wants: &Wants, now: Option<Instant>, rule: Option<&Rule>) -> f64 {
+        let tokens = self.tokens.load(Relaxed).saturating_add(wants.tokens);
+        let requests = u64::from(self.outstanding.load(Relaxed)) + 1;
+        let load = tokens.saturating_add(requests * REQUEST_TOKENS) as f64;
         match (now, rule) {
-            (Some(now), Some(rule)) if self.breaker.is_slow() => {
-                thousandths(outstanding as f64 / self.breaker.share(now, rule))
-            }
-            _ => outstanding * 1000,
+            (Some(now), Some(rule)) if self.breaker.is_slow() => load / self.breaker.share(now, rule),
+            _ => load,
         }
     }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts of requests, never negative
-fn thousandths(load: f64) -> u64 {
-    (load * 1000.0) as u64
 }
 
 /// A request at an endpoint, counted as outstanding until this is dropped.
 #[derive(Debug)]
 pub struct Outstanding {
     endpoint: Arc<Endpoint>,
+    tokens: u64,
 }
 
 impl Outstanding {
@@ -98,6 +113,7 @@ impl Outstanding {
 impl Drop for Outstanding {
     fn drop(&mut self) {
         self.endpoint.outstanding.fetch_sub(1, Relaxed);
+        self.endpoint.tokens.fetch_sub(self.tokens, Relaxed);
     }
 }
 
@@ -149,13 +165,15 @@ impl Balancer {
         self.tls.as_ref()
     }
 
-    /// Takes the endpoint with the fewest outstanding requests among those that are ready and well; of several with the
-    /// fewest, any. One that was out for long enough gets one request to show what it can do. Endpoints in `failed`, and
-    /// those that are out, are taken only if there are no others. `None` without ready endpoints.
+    /// Takes the endpoint with the least outstanding work among those that are ready and well; of several with the least,
+    /// any. A sticky request goes to the endpoint of its number, and one that begins like others to the endpoint that
+    /// served them unless that has far more to do than the others. One that was out for long enough gets one request to
+    /// show what it can do. Endpoints in `failed`, and those that are out, are taken only if there are no others. `None` without ready endpoints.
     pub fn choose(
         &self,
         ready: &Arc<[SocketAddr]>,
         failed: &[SocketAddr],
+        wants: &Wants,
         rule: Option<&Rule>,
     ) -> Option<(Outstanding, EndpointTry)> {
         let known = self.know(ready);
@@ -183,19 +201,53 @@ impl Balancer {
                 .filter(|endpoint| !endpoint.probed.is_failing() && endpoint.breaker.standing(now) == Standing::Trial)
                 .find_map(|endpoint| Some((endpoint, endpoint.breaker.enter(now, rule)?)));
             if let Some((endpoint, pass)) = trial {
-                return Some(take(endpoint, pass));
+                return Some(self.take(endpoint, pass, wants));
             }
         }
         let well = |endpoint: &&Arc<Endpoint>| endpoint.breaker.is_in() && !endpoint.probed.is_failing();
-        let load = |endpoint: &&Arc<Endpoint>| endpoint.load(now, rule);
-        let endpoint = in_order()
-            .filter(fresh)
-            .filter(well)
-            .min_by_key(load)
-            .or_else(|| in_order().filter(fresh).min_by_key(load))
-            .or_else(|| in_order().filter(well).min_by_key(load))
-            .or_else(|| in_order().min_by_key(load))?;
-        Some(take(endpoint, Pass::plain()))
+        let fresh_and_well = || in_order().filter(fresh).filter(well);
+        if let Some(affinity) = wants.affinity {
+            let score = |endpoint: &Endpoint| rendezvous(affinity, endpoint.key, 1.0);
+            let owner = fresh_and_well().max_by(|a, b| score(a).total_cmp(&score(b)));
+            if let Some(endpoint) = owner {
+                return Some(self.take(endpoint, Pass::plain(), wants));
+            }
+        }
+        if let Some(prefix) = &wants.prefix {
+            let table = self.prefixes.get_or_init(PrefixTable::default);
+            let most = most_outstanding(&known.endpoints);
+            let warm = table
+                .pods(prefix)
+                .find_map(|id| fresh_and_well().find(|endpoint| endpoint.id == id));
+            if let Some(endpoint) = warm.filter(|endpoint| endpoint.outstanding.load(Relaxed) <= most) {
+                return Some(self.take(endpoint, Pass::plain(), wants));
+            }
+        }
+        let least =
+            |a: &&Arc<Endpoint>, b: &&Arc<Endpoint>| a.load(wants, now, rule).total_cmp(&b.load(wants, now, rule));
+        let endpoint = fresh_and_well()
+            .min_by(least)
+            .or_else(|| in_order().filter(fresh).min_by(least))
+            .or_else(|| in_order().filter(well).min_by(least))
+            .or_else(|| in_order().min_by(least))?;
+        Some(self.take(endpoint, Pass::plain(), wants))
+    }
+
+    fn take(&self, endpoint: &Arc<Endpoint>, pass: Pass, wants: &Wants) -> (Outstanding, EndpointTry) {
+        endpoint.outstanding.fetch_add(1, Relaxed);
+        endpoint.tokens.fetch_add(wants.tokens, Relaxed);
+        if let Some(prefix) = &wants.prefix {
+            self.prefixes
+                .get_or_init(PrefixTable::default)
+                .served(prefix, endpoint.id);
+        }
+        let tried = EndpointTry {
+            endpoint: Arc::clone(endpoint),
+            pass,
+        };
+        let endpoint = Arc::clone(endpoint);
+        let tokens = wants.tokens;
+        (Outstanding { endpoint, tokens }, tried)
     }
 
     /// Says that a request failed. Never more than half of the endpoints are taken out.
@@ -253,7 +305,13 @@ impl Balancer {
                     .endpoints
                     .iter()
                     .find(|endpoint| endpoint.address == *address)
-                    .map_or_else(|| Arc::new(Endpoint::new(*address, self.tls.clone())), Arc::clone)
+                    .map_or_else(
+                        || {
+                            let id = self.next_id.fetch_add(1, Relaxed);
+                            Arc::new(Endpoint::new(*address, self.tls.clone(), id))
+                        },
+                        Arc::clone,
+                    )
             };
             Known {
                 ready: Arc::clone(ready),
@@ -263,15 +321,19 @@ impl Balancer {
     }
 }
 
-fn take(endpoint: &Arc<Endpoint>, pass: Pass) -> (Outstanding, EndpointTry) {
-    endpoint.outstanding.fetch_add(1, Relaxed);
-    let tried = EndpointTry {
-        endpoint: Arc::clone(endpoint),
-        pass,
-    };
-    let endpoint = Arc::clone(endpoint);
-    (Outstanding { endpoint }, tried)
+/// The requests up to which an endpoint is not taken to be loaded: a quarter more than the mean, and some, as pods work on
+/// several at a time.
+fn most_outstanding(endpoints: &[Arc<Endpoint>]) -> u32 {
+    const SOME: u32 = 4;
+    let all: u32 = endpoints
+        .iter()
+        .map(|endpoint| endpoint.outstanding.load(Relaxed))
+        .fold(0, u32::saturating_add);
+    let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
+    (all / count).saturating_mul(5) / 4 + SOME
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

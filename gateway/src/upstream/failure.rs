@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use tokenweir_config::RetryOn;
 use tokenweir_llm::OpenAiError;
+use tokenweir_llm::dialect::overflows_context;
 
 use super::outgoing::Pair;
 use crate::meter::UpstreamErrorKind;
@@ -63,6 +64,7 @@ impl Failure {
     pub(super) fn of_answer(answer: ErrorAnswer) -> Self {
         let kind = match answer.status.as_u16() {
             429 => UpstreamErrorKind::RateLimited,
+            status if overflows_context(status, &answer.body) => UpstreamErrorKind::ContextOverflow,
             400..=499 => UpstreamErrorKind::ClientStatus,
             500..=599 => UpstreamErrorKind::ServerStatus,
             // A redirect would have to be followed with the client's prompt to wherever it points.
@@ -87,7 +89,12 @@ impl Failure {
             }
             Kind::FirstTokenTimeout => Some(RetryOn::FirstTokenTimeout),
             // The same request would fail in the same way, or has no time left; or nothing was tried.
-            Kind::ClientStatus | Kind::TotalTimeout | Kind::IdleTimeout | Kind::Unhealthy | Kind::Unsupported => None,
+            Kind::ClientStatus
+            | Kind::TotalTimeout
+            | Kind::IdleTimeout
+            | Kind::Unhealthy
+            | Kind::Unsupported
+            | Kind::ContextOverflow => None,
         }
     }
 
@@ -168,6 +175,18 @@ mod tests {
             assert!(!answer(status, None).is_retried(&all) && !answer(status, None).falls_back());
         }
         assert!(!Failure::from(UpstreamErrorKind::TotalTimeout).is_retried(&all));
+    }
+
+    #[test]
+    fn a_conversation_that_is_too_long_goes_to_the_fallbacks_and_is_not_tried_again() {
+        let failure = Failure::of_answer(ErrorAnswer {
+            status: StatusCode::BAD_REQUEST,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(br#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#),
+        });
+        assert_eq!(failure.kind, UpstreamErrorKind::ContextOverflow);
+        assert!(failure.falls_back() && !failure.is_retried(&[RetryOn::ServerError]));
+        assert!(failure.answer.is_some(), "without a fallback the client is told");
     }
 
     #[test]

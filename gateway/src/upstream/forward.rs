@@ -1,18 +1,20 @@
 //! A request's way through backends, retries and fallbacks to its answer.
 
-use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::Upstreams;
 use super::answer::Answer;
+use super::around::{Around, Avoid, Force, NotBegun, Started};
 use super::failure::{Failure, backoff};
-use super::outgoing::{Outgoing, Step};
-use super::settle;
-use crate::admission::{BackendSet, Permit};
+use super::hedge::{HedgeOutcome, hedge_after};
+use super::outgoing::Outgoing;
+use crate::admission::{BackendSet, Extra, Permit};
 use crate::meter::{RequestMeter, UpstreamErrorKind};
 use crate::plan::{Backend, Provider, Route};
 
@@ -29,21 +31,9 @@ pub struct Forwarded {
 
 /// The state of one request between its tries.
 struct Journey<'a> {
-    upstreams: &'a Upstreams,
-    outgoing: &'a Outgoing,
-    meter: &'a RequestMeter,
-    started: Instant,
+    around: &'a Around<'a>,
     tries: u32,
     provider: Option<Arc<Provider>>,
-    /// Endpoints of Services that failed this request.
-    failed_endpoints: Vec<SocketAddr>,
-}
-
-/// Whether a provider is tried although it is out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Force {
-    No,
-    Yes,
 }
 
 /// What follows a failure.
@@ -58,7 +48,8 @@ impl Upstreams {
     /// Forwards a request: first to the backend at which the permit holds a place, then as often as the route says to
     /// its backends again, then once to each of its fallbacks.
     ///
-    /// All tries together have the total time of the provider that is tried. Tries end with the first byte of an answer.
+    /// All tries together have the total time of the provider that is tried, and no more than the client allows. Tries end
+    /// with the first byte of an answer.
     pub async fn forward(
         &self,
         outgoing: &Outgoing,
@@ -67,16 +58,22 @@ impl Upstreams {
         permit: &mut Permit,
         meter: &RequestMeter,
     ) -> Forwarded {
-        let mut journey = Journey {
+        let around = Around {
             upstreams: self,
             outgoing,
             meter,
+            route,
+            usable,
             started: Instant::now(),
+            wants: permit.wants().clone(),
+            avoid: Avoid::new(route.retry.hedge.is_some()),
+        };
+        let mut journey = Journey {
+            around: &around,
             tries: 0,
             provider: None,
-            failed_endpoints: Vec::new(),
         };
-        let result = journey.run(route, usable, permit).await;
+        let result = journey.run(permit).await;
         Forwarded {
             result,
             provider: journey.provider,
@@ -85,8 +82,9 @@ impl Upstreams {
     }
 }
 
-impl Journey<'_> {
-    async fn run(&mut self, route: &Route, usable: BackendSet, permit: &mut Permit) -> Result<Answer, Failure> {
+impl<'a> Journey<'a> {
+    async fn run(&mut self, permit: &mut Permit) -> Result<Answer, Failure> {
+        let Around { route, usable, .. } = *self.around;
         route.budget.first_try();
         let mut last: Failure = UpstreamErrorKind::Unhealthy.into();
         let mut failed: BackendSet = 0;
@@ -94,7 +92,7 @@ impl Journey<'_> {
         let mut backend = permit.backend();
         while let Some(at) = backend {
             let tries = self.tries;
-            match self.attempt(&route.backends[at], Force::No).await {
+            match self.attempt_at(at, failed, permit).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => {
                     if failure.is_unsupported() {
@@ -117,7 +115,7 @@ impl Journey<'_> {
             if !last.is_retried(&route.retry.on) || self.tries > route.retry.attempts {
                 break;
             }
-            backend = match self.next(route, usable, failed, at, &last, permit).await {
+            backend = match self.next(failed, at, &last, permit).await {
                 Next::Backend(at) => Some(at),
                 Next::Fallbacks => None,
             };
@@ -126,8 +124,8 @@ impl Journey<'_> {
             if !last.falls_back() {
                 break;
             }
-            if fallback.model(self.outgoing.peek.model()).is_none() || !permit.move_to_provider(&fallback.provider.live)
-            {
+            let asked = self.around.outgoing.peek.model();
+            if fallback.model(asked).is_none() || !permit.move_to_provider(&fallback.provider.live) {
                 continue;
             }
             match self.attempt(fallback, Force::No).await {
@@ -159,36 +157,118 @@ impl Journey<'_> {
         }
     }
 
-    /// Chooses where to try again, as far as the route's budget of retries goes.
-    async fn next(
-        &self,
-        route: &Route,
-        usable: BackendSet,
-        failed: BackendSet,
+    /// One try.
+    async fn attempt(&mut self, backend: &'a Backend, force: Force) -> Result<Answer, Failure> {
+        match self.begin(backend, force) {
+            Ok(started) => self.around.finish(started).await,
+            Err(NotBegun::Answered(body)) => Ok(Answer::own(body)),
+            Err(NotBegun::Failed(failure)) => Err(*failure),
+        }
+    }
+
+    /// One try at a weighted backend, and a second one beside it if the route wants that.
+    async fn attempt_at(&mut self, at: usize, failed: BackendSet, permit: &mut Permit) -> Result<Answer, Failure> {
+        let route = self.around.route;
+        match hedge_after(route.retry.hedge, &route.first_tokens, self.around.wants.stream) {
+            None => self.attempt(&route.backends[at], Force::No).await,
+            // Boxed, so that requests of other routes need no room for two tries.
+            Some(after) => Box::pin(self.attempt_hedged(at, after, failed, permit)).await,
+        }
+    }
+
+    /// One try, and a second one beside it if the first takes long. The one that answers first is the answer, the other
+    /// one is cancelled.
+    async fn attempt_hedged(
+        &mut self,
         at: usize,
-        failure: &Failure,
+        after: Duration,
+        failed: BackendSet,
         permit: &mut Permit,
-    ) -> Next {
+    ) -> Result<Answer, Failure> {
+        let around = self.around;
+        let route = around.route;
+        let backend = &route.backends[at];
+        let started = match self.begin(backend, Force::No) {
+            Ok(started) => started,
+            Err(NotBegun::Answered(body)) => return Ok(Answer::own(body)),
+            Err(NotBegun::Failed(failure)) => return Err(*failure),
+        };
+        let mut first = pin!(around.finish(started));
+        if let Ok(result) = tokio::time::timeout(after, first.as_mut()).await {
+            return result;
+        }
+        let Some((extra, started)) = self.second(at, failed, permit) else {
+            return first.await;
+        };
+        let other = Arc::clone(&started.backend.provider);
+        let second = pin!(around.finish(started));
+        let (outcome, result) = match select(first, second).await {
+            Either::Left((Ok(answer), _)) => (HedgeOutcome::Lost, Ok(answer)),
+            Either::Right((Ok(answer), _)) => (HedgeOutcome::Won, Ok(answer)),
+            Either::Left((Err(failure), second)) => match second.await {
+                Ok(answer) => (HedgeOutcome::Won, Ok(answer)),
+                Err(_) => (HedgeOutcome::Failed, Err(failure)),
+            },
+            Either::Right((Err(_), first)) => match first.await {
+                Ok(answer) => (HedgeOutcome::Lost, Ok(answer)),
+                Err(failure) => (HedgeOutcome::Failed, Err(failure)),
+            },
+        };
+        route.hedges.count(outcome, around.wants.input);
+        if outcome == HedgeOutcome::Won {
+            self.provider = Some(other);
+            permit.adopt(extra);
+        } else {
+            self.provider = Some(Arc::clone(&backend.provider));
+            around.meter.answered_by(&backend.provider.name);
+        }
+        result
+    }
+
+    /// A second try beside the one at backend `at`, if there is a place for it and the budget allows it: at another
+    /// backend that did not fail, else at another endpoint of the same one.
+    fn second(&mut self, at: usize, failed: BackendSet, permit: &Permit) -> Option<(Extra, Started<'a>)> {
+        let Around { route, usable, .. } = *self.around;
         if !route.budget.spend(Instant::now()) {
+            return None;
+        }
+        let others = usable & !failed & !(1 << at);
+        let second = permit
+            .extra(&route.candidates, others)
+            .or_else(|| permit.extra(&route.candidates, 1 << at))
+            .and_then(|extra| {
+                let started = self.begin(&route.backends[extra.backend()?], Force::No).ok()?;
+                Some((extra, started))
+            });
+        if second.is_none() {
+            route.budget.refund();
+        }
+        second
+    }
+
+    fn begin(&mut self, backend: &'a Backend, force: Force) -> Result<Started<'a>, NotBegun> {
+        let started = Started::at(self.around.outgoing, backend, force)?;
+        self.tries += 1;
+        self.provider = Some(Arc::clone(&backend.provider));
+        Ok(started)
+    }
+
+    /// Chooses where to try again, as far as the route's budget of retries goes.
+    async fn next(&self, failed: BackendSet, at: usize, failure: &Failure, permit: &mut Permit) -> Next {
+        let budget = &self.around.route.budget;
+        if !budget.spend(Instant::now()) {
             return Next::Fallbacks;
         }
-        let next = self.place_to_retry(route, usable, failed, at, failure, permit).await;
+        let next = self.place_to_retry(failed, at, failure, permit).await;
         if matches!(next, Next::Fallbacks) {
-            route.budget.refund();
+            budget.refund();
         }
         next
     }
 
     /// A backend that has not failed yet, at once; else any, after a wait.
-    async fn place_to_retry(
-        &self,
-        route: &Route,
-        usable: BackendSet,
-        failed: BackendSet,
-        at: usize,
-        failure: &Failure,
-        permit: &mut Permit,
-    ) -> Next {
+    async fn place_to_retry(&self, failed: BackendSet, at: usize, failure: &Failure, permit: &mut Permit) -> Next {
+        let Around { route, usable, .. } = *self.around;
         let fresh = usable & !failed;
         if fresh != 0
             && let Some(at) = permit.move_to_backend(&route.candidates, fresh)
@@ -196,8 +276,9 @@ impl Journey<'_> {
             return Next::Backend(at);
         }
         let elsewhere = self
+            .around
             .upstreams
-            .has_other_endpoint(&route.backends[at], &self.failed_endpoints);
+            .has_other_endpoint(&route.backends[at], &self.around.avoid);
         if !elsewhere {
             let asked = failure.retry_after();
             let random = rand::rng().random::<f64>();
@@ -215,39 +296,5 @@ impl Journey<'_> {
             Some(at) => Next::Backend(at),
             None => Next::Fallbacks,
         }
-    }
-
-    async fn attempt(&mut self, backend: &Backend, force: Force) -> Result<Answer, Failure> {
-        let provider = &backend.provider;
-        let asked = self.outgoing.peek.model();
-        // Only backends that have the model are chosen; were it not so, the client's name would be sent.
-        let model = backend.model(asked).unwrap_or(asked);
-        let prepared = match self.outgoing.prepare(provider, model) {
-            Ok(Step::Send(prepared)) => prepared,
-            Ok(Step::Answered(body)) => return Ok(Answer::own(body)),
-            Err(refusal) => return Err(Failure::unsupported(refusal)),
-        };
-        let Some(trying) = provider.live.begin(provider.outlier, force == Force::Yes) else {
-            return Err(UpstreamErrorKind::Unhealthy.into());
-        };
-        self.tries += 1;
-        self.provider = Some(Arc::clone(provider));
-        self.meter.forwarded(&provider.name, model);
-        let result = self
-            .upstreams
-            .attempt(
-                self.outgoing,
-                &prepared,
-                backend,
-                self.started,
-                &mut self.failed_endpoints,
-            )
-            .await;
-        let outcome = result.as_ref().err().map(|failure| failure.kind);
-        if let Some(kind) = outcome {
-            self.meter.upstream_error(&provider.name, kind);
-        }
-        settle::provider(provider, trying, outcome);
-        result
     }
 }

@@ -1,6 +1,7 @@
 //! Providers: connections to them, one try, and the way through retries and fallbacks.
 
 mod answer;
+mod around;
 mod attempt;
 mod balance;
 mod body;
@@ -9,6 +10,7 @@ mod connect;
 pub mod credential;
 mod failure;
 mod forward;
+mod hedge;
 mod outgoing;
 mod place;
 mod pool;
@@ -28,6 +30,7 @@ pub use budget::RetryBudget;
 pub use connect::ConnectError;
 pub use failure::{ErrorAnswer, Failure};
 pub use forward::Forwarded;
+pub use hedge::{FirstTokens, HedgeCounts, HedgeOutcome};
 pub use outgoing::{Conversation, Outgoing, Pair};
 pub use place::{Origin, Place, Tls, Way};
 pub(crate) use pool::UpstreamBody;

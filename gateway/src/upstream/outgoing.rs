@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, header};
 use tokenweir_llm::{Edits, ErrorKind, OpenAiError, Operation, Peek, Pieces};
+use tokio::time::Instant;
 
 use super::pool::UpstreamBody;
 pub use super::translation::{Conversation, Pair};
@@ -24,6 +25,8 @@ pub struct Outgoing {
     pub request_id: HeaderValue,
     /// The trace context of the gateway's own span, in place of the client's.
     pub traceparent: Option<HeaderValue>,
+    /// When the client no longer waits.
+    pub deadline: Option<Instant>,
     /// Unix time in seconds.
     pub now_unix: u64,
     /// Leave out what a target cannot express, instead of refusing the request.

@@ -15,7 +15,7 @@ pub(super) fn endpoint(
     failed: Option<UpstreamErrorKind>,
 ) {
     let Some(rule) = &provider.outlier else { return };
-    let Some(error) = failed.filter(|error| *error != UpstreamErrorKind::ClientStatus) else {
+    let Some(error) = failed.filter(|error| !error.is_answer()) else {
         return tried.succeeded();
     };
     if !error.is_sickness() {
@@ -41,7 +41,8 @@ pub(super) fn endpoint(
 pub(super) fn provider(provider: &Provider, tried: Trying<'_>, failed: Option<UpstreamErrorKind>) {
     let alone = matches!(provider.target, Target::Endpoint { .. });
     match failed {
-        None | Some(UpstreamErrorKind::ClientStatus) => tried.succeeded(),
+        None => tried.succeeded(),
+        Some(error) if error.is_answer() => tried.succeeded(),
         Some(error) if error.is_sickness() => {
             if tried.failed(error, alone) {
                 tell_out(provider, error);

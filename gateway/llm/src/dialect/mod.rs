@@ -13,6 +13,7 @@ pub mod gemini;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_responses;
+mod overflow;
 
 pub use anthropic::Messages;
 pub use converse::Converse;
@@ -20,6 +21,7 @@ pub use gemini::Gemini;
 pub use openai_chat::ChatCompletions;
 pub use openai_completions::Completions;
 pub use openai_responses::Responses;
+pub use overflow::overflows_context;
 
 use crate::conversation::{Answer, Event, Report, Request};
 use crate::{ErrorKind, RequestError};

@@ -15,14 +15,14 @@ fn addresses(ports: &[u16]) -> Arc<[SocketAddr]> {
 }
 
 fn take(balancer: &Balancer, ready: &Arc<[SocketAddr]>, failed: &[SocketAddr]) -> (Outstanding, SocketAddr) {
-    let (outstanding, tried) = balancer.choose(ready, failed, Some(&RULE)).unwrap();
+    let (outstanding, tried) = balancer.choose(ready, failed, &Wants::default(), Some(&RULE)).unwrap();
     (outstanding, tried.address())
 }
 
 /// A request to each endpoint in turn fails until it has failed at all of them as often as it takes.
 fn fail(balancer: &Balancer, ready: &Arc<[SocketAddr]>, at: SocketAddr) -> Consequence {
     let others: Vec<_> = ready.iter().copied().filter(|address| *address != at).collect();
-    let (_outstanding, tried) = balancer.choose(ready, &others, Some(&RULE)).unwrap();
+    let (_outstanding, tried) = balancer.choose(ready, &others, &Wants::default(), Some(&RULE)).unwrap();
     assert_eq!(tried.address(), at);
     balancer.failed(&tried, &RULE, UpstreamErrorKind::Connect)
 }
@@ -50,8 +50,8 @@ fn a_failed_endpoint_is_avoided_while_there_is_another() {
     let (balancer, ready) = (Balancer::default(), addresses(&[1, 2]));
     let _busy: Vec<_> = (0..3).map(|_| take(&balancer, &ready, &[ready[0]])).collect();
     assert_eq!(take(&balancer, &ready, &[ready[0]]).1, ready[1]);
-    assert!(balancer.choose(&ready, &ready, None).is_some());
-    assert!(balancer.choose(&addresses(&[]), &[], None).is_none());
+    assert!(balancer.choose(&ready, &ready, &Wants::default(), None).is_some());
+    assert!(balancer.choose(&addresses(&[]), &[], &Wants::default(), None).is_none());
 }
 
 #[test]
@@ -73,7 +73,7 @@ async fn an_endpoint_that_fails_in_a_row_is_out_and_gets_one_request_after_its_t
     let held: Vec<_> = (0..20).map(|_| take(&balancer, &ready, &[])).collect();
     assert!(held.iter().all(|(_, at)| *at == ready[1]));
     tokio::time::advance(Duration::from_secs(10)).await;
-    let (_outstanding, trial) = balancer.choose(&ready, &[], Some(&RULE)).unwrap();
+    let (_outstanding, trial) = balancer.choose(&ready, &[], &Wants::default(), Some(&RULE)).unwrap();
     assert_eq!(trial.address(), ready[0], "the trial goes first");
     assert_eq!(take(&balancer, &ready, &[]).1, ready[1], "one at a time");
     trial.succeeded();
@@ -93,7 +93,11 @@ async fn an_endpoint_that_came_back_takes_up_its_share_slowly() {
     fail(&balancer, &ready, ready[0]);
     fail(&balancer, &ready, ready[0]);
     tokio::time::advance(Duration::from_secs(10)).await;
-    balancer.choose(&ready, &[], Some(&RULE)).unwrap().1.succeeded();
+    balancer
+        .choose(&ready, &[], &Wants::default(), Some(&RULE))
+        .unwrap()
+        .1
+        .succeeded();
     let held: Vec<_> = (0..110).map(|_| take(&balancer, &ready, &[])).collect();
     assert_eq!(held.iter().filter(|(_, at)| *at == ready[0]).count(), 10);
     drop(held);
@@ -120,7 +124,7 @@ fn never_more_than_half_are_out_and_it_is_told_when_none_is_good() {
     let single = Balancer::default();
     fail(&single, &alone, alone[0]);
     assert_eq!(fail(&single, &alone, alone[0]), Consequence::NoneGood);
-    assert!(single.choose(&alone, &[], Some(&RULE)).is_some());
+    assert!(single.choose(&alone, &[], &Wants::default(), Some(&RULE)).is_some());
 }
 
 #[test]

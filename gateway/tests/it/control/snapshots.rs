@@ -80,11 +80,13 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
                     weight: 1,
                 }],
                 fallbacks: vec![],
+                selection: tokenweir_config::Selection::default(),
                 retry: Retry {
                     attempts: 0,
                     base_ms: 1,
                     max_ms: 1,
                     on: vec![],
+                    hedge: None,
                 },
                 priority: 0,
                 drop_unsupported: false,

@@ -24,7 +24,7 @@ use tokenweir_gateway::meter::{MeterHub, Scopes, SeriesTotals};
 use tokenweir_gateway::plan::{Plan, PlanCell, PlanError};
 use tokenweir_gateway::server::{Connections, Patience, Running, ServeParts, start};
 use tokenweir_gateway::traces::Traces;
-use tokenweir_gateway::upstream::{Resolve, SystemResolver, client_config};
+use tokenweir_gateway::upstream::{HedgeCounts, Resolve, SystemResolver, client_config};
 use tokenweir_sim::{Behaviour, Sim, SimConfig, SimHandle};
 
 const HASH_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
@@ -306,6 +306,22 @@ impl Gateway {
         outcomes
             .filter(|outcome| outcome.status == status)
             .map(|outcome| outcome.duration.count())
+            .sum()
+    }
+
+    /// What came of second tries.
+    pub fn hedges(&self, route: &str) -> Arc<HedgeCounts> {
+        let plan = self.plan.load_full();
+        let found = plan.routes().find(|r| &*r.name == route);
+        Arc::clone(&found.unwrap().hedges)
+    }
+
+    /// Requests at all providers.
+    pub fn in_flight(&self) -> u32 {
+        self.plan
+            .load_full()
+            .providers()
+            .map(|provider| provider.live.limit.used())
             .sum()
     }
 

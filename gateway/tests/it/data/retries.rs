@@ -168,6 +168,7 @@ async fn a_service_spreads_requests_and_survives_an_endpoint_that_is_gone() {
     let gateway = Gateway::with("http://127.0.0.1:1/v1", |v| {
         v["providers"]["sim"]["upstream"] =
             json!({"service": {"namespace": "llm", "name": "vllm", "port": 8000, "path": "/v1"}});
+        v["providers"]["sim"]["health"] = json!({"outlier": {"consecutiveErrors": 3, "ejectForMs": 60_000}});
         // With this base a wait would be seen: another endpoint is tried at once.
         v["routes"]["chat"]["retry"] = json!({"attempts": 1, "baseMs": 60_000, "maxMs": 60_000, "on": ["connect"]});
     });

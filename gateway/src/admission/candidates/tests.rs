@@ -1,0 +1,195 @@
+use std::time::Duration;
+
+use super::*;
+use crate::meter::UpstreamErrorKind;
+
+const RULE: Rule = Rule {
+    consecutive_errors: 1,
+    eject_for: Duration::from_mins(1),
+};
+
+fn plain() -> Wants {
+    Wants::default()
+}
+
+fn candidates(weights: &[(u32, Option<u32>)]) -> Candidates {
+    with_fallbacks(weights, false)
+}
+
+fn with_fallbacks(weights: &[(u32, Option<u32>)], fallbacks: bool) -> Candidates {
+    let candidate = |(weight, max): &(u32, Option<u32>)| Candidate {
+        provider: Arc::new(Live::new(*max)),
+        weight: *weight,
+        rule: Some(RULE),
+        key: 0,
+    };
+    Candidates::new(weights.iter().map(candidate), SelectionMode::Weighted, fallbacks)
+}
+
+fn take_out(candidates: &Candidates, at: usize) {
+    let breaker = &candidates.backends[at].provider.breaker;
+    breaker.trip(Instant::now(), &RULE, UpstreamErrorKind::Connect);
+}
+
+#[test]
+fn a_backend_that_is_out_gets_nothing_while_another_is_well() {
+    let candidates = candidates(&[(1_000_000, None), (1, Some(1))]);
+    take_out(&candidates, 0);
+    assert_eq!(candidates.choose(3, &plain()), Some(Choice::Backend(1)));
+    assert_eq!(
+        candidates.choose(3, &plain()),
+        None,
+        "a full one that is well is waited for"
+    );
+    assert_eq!(
+        candidates.choose(1, &plain()),
+        Some(Choice::Backend(0)),
+        "there is nothing better"
+    );
+}
+
+#[test]
+fn with_fallbacks_nobody_waits_for_backends_that_are_out() {
+    let candidates = with_fallbacks(&[(1, None), (1, None)], true);
+    take_out(&candidates, 0);
+    assert_eq!(candidates.choose(3, &plain()), Some(Choice::Backend(1)));
+    take_out(&candidates, 1);
+    assert_eq!(candidates.choose(3, &plain()), Some(Choice::Fallbacks));
+    assert!(candidates.acquire(3, &plain()).is_some());
+}
+
+#[test]
+fn a_backend_that_came_back_begins_with_a_tenth_of_its_share() {
+    let candidates = candidates(&[(1, None), (1, None)]);
+    take_out(&candidates, 0);
+    candidates.backends[0].provider.breaker.succeeded(Instant::now());
+    let first = (0..11_000)
+        .filter(|_| candidates.acquire(3, &plain()) == Some(0))
+        .count();
+    // A tenth to one is an eleventh; five standard deviations are 150, and the share has grown a little meanwhile.
+    assert!((850..=1250).contains(&first), "{first}");
+}
+
+#[test]
+fn backends_are_chosen_in_proportion_to_their_weights() {
+    let candidates = candidates(&[(90, None), (10, None), (0, None)]);
+    let mut counts = [0_u32; 3];
+    for _ in 0..10_000 {
+        counts[candidates.acquire(u64::MAX, &plain()).unwrap()] += 1;
+    }
+    // Five standard deviations of a binomial with n = 10,000 and p = 0.1 are 150.
+    assert!((850..=1150).contains(&counts[1]), "{counts:?}");
+    assert_eq!(counts[2], 0);
+}
+
+#[test]
+fn a_full_backend_is_passed_over_and_none_free_gives_none() {
+    let candidates = candidates(&[(1_000_000, Some(1)), (1, Some(1))]);
+    let mut got = [
+        candidates.acquire(3, &plain()).unwrap(),
+        candidates.acquire(3, &plain()).unwrap(),
+    ];
+    got.sort_unstable();
+    assert_eq!(got, [0, 1]);
+    assert_eq!(candidates.acquire(3, &plain()), None);
+    candidates.release(1, &plain());
+    assert_eq!(
+        candidates.acquire(1, &plain()),
+        None,
+        "the free one is not among those asked for"
+    );
+    assert_eq!(candidates.acquire(3, &plain()), Some(1));
+}
+
+fn chosen_by(mode: SelectionMode, weights: &[u32]) -> Candidates {
+    let candidate = |(n, weight): (usize, &u32)| Candidate {
+        provider: Arc::new(Live::new(None)),
+        weight: *weight,
+        rule: None,
+        key: n as u64,
+    };
+    Candidates::new(weights.iter().enumerate().map(candidate), mode, false)
+}
+
+fn of(tokens: u64) -> Wants {
+    Wants {
+        tokens,
+        ..Wants::default()
+    }
+}
+
+#[test]
+fn the_backend_with_the_fewest_tokens_for_its_weight_gets_the_next_request() {
+    let candidates = chosen_by(SelectionMode::LeastOutstandingTokens, &[1, 3, 1]);
+    let large = of(9_000);
+    let at = candidates.acquire(0b101, &large).unwrap();
+    let other = 2 - at;
+    for _ in 0..9 {
+        assert_eq!(
+            candidates.acquire(0b101, &of(900)),
+            Some(other),
+            "ten small ones are less than a large one"
+        );
+    }
+    candidates.release(at, &large);
+    assert_eq!(candidates.acquire(0b101, &of(900)), Some(at));
+    let shares = (0..100)
+        .filter(|_| candidates.acquire(0b010, &of(100)) == Some(1))
+        .count();
+    assert_eq!((shares, candidates.backends[1].provider.load.tokens()), (100, 10_000));
+}
+
+#[test]
+fn the_backend_that_answers_sooner_gets_more_and_one_that_is_unknown_is_tried() {
+    let candidates = chosen_by(SelectionMode::LeastLatency, &[1, 1, 1]);
+    let now = Instant::now();
+    let stream = Wants {
+        stream: true,
+        ..Wants::default()
+    };
+    candidates.backends[0]
+        .provider
+        .load
+        .answered(true, Duration::from_millis(900), now);
+    candidates.backends[1]
+        .provider
+        .load
+        .answered(true, Duration::from_millis(100), now);
+    let mut counts = [0; 3];
+    for _ in 0..300 {
+        let at = candidates.acquire(7, &stream).unwrap();
+        counts[at] += 1;
+        candidates.release(at, &stream);
+    }
+    assert_eq!(counts[0], 0, "of two, the slowest is never the faster one");
+    assert!(counts[2] > counts[1], "{counts:?}");
+    // Nine requests at the fast one are as long to wait for as one at the slow one.
+    for _ in 0..9 {
+        candidates.acquire(2, &stream).unwrap();
+    }
+    assert_eq!(candidates.acquire(3, &stream), Some(0));
+}
+
+#[test]
+fn what_is_sticky_stays_where_it_is_while_that_is_well() {
+    let candidates = with_keys(&[1, 1, 1]);
+    let session = |n: u64| Wants {
+        affinity: Some(crate::selection::Hash64::of(&n.to_le_bytes())),
+        ..Wants::default()
+    };
+    let before: Vec<_> = (0..60).map(|n| candidates.acquire(7, &session(n)).unwrap()).collect();
+    assert!((0..3).all(|backend| before.contains(&backend)));
+    take_out(&candidates, 0);
+    for (n, before) in (0..60).zip(before) {
+        let now = candidates.acquire(7, &session(n)).unwrap();
+        assert!(if before == 0 { now != 0 } else { now == before });
+    }
+}
+
+fn with_keys(weights: &[u32]) -> Candidates {
+    let mut candidates = chosen_by(SelectionMode::Weighted, weights);
+    for candidate in &mut candidates.backends {
+        candidate.rule = Some(RULE);
+    }
+    candidates
+}
