@@ -279,6 +279,17 @@ pub struct ProviderLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: Option<u32>,
+
+    /// Requests in a minute from one pod, with what six seconds hold at once after a pause. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub requests_per_minute: Option<u64>,
+
+    /// Tokens in a minute from one pod, input and output by estimate, with what six seconds hold at once after a pause.
+    /// Absent: no limit. By itself the gateway leaves a provider alone that says in its headers that it is exhausted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000i64))]
+    pub tokens_per_minute: Option<u64>,
 }
 
 /// How long the gateway waits for what.

@@ -64,6 +64,8 @@ fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProvid
         models: models(spec),
         limits: ProviderLimits {
             max_in_flight: spec.limits.max_in_flight,
+            requests_per_minute: spec.limits.requests_per_minute,
+            tokens_per_minute: spec.limits.tokens_per_minute,
         },
         timeouts: Timeouts {
             connect_ms: spec.timeouts.connect.as_millis(),

@@ -318,6 +318,12 @@ pub struct ProviderLimits {
     /// Requests at a time; absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
+    /// Requests in a minute; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens in a minute, by estimate; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
 }
 
 /// How long the gateway waits for what, in milliseconds.

@@ -75,7 +75,28 @@ impl Candidates {
             0 => among,
             well => well,
         };
-        self.take_one(wanted, wants).map(Choice::Backend)
+        let taken = self.take_one(wanted, wants).map(Choice::Backend);
+        if taken.is_none() && self.fallbacks && self.open(wanted) == 0 {
+            // They take no more in this minute, which may be long; a fallback answers now.
+            return Some(Choice::Fallbacks);
+        }
+        taken
+    }
+
+    /// Those of `among` that take more in this minute.
+    fn open(&self, among: BackendSet) -> BackendSet {
+        let mut now = None;
+        self.set(|candidate| {
+            let rates = &candidate.provider.rates;
+            rates.is_unlimited() || rates.is_open(*now.get_or_insert_with(Instant::now))
+        }) & among
+    }
+
+    /// Whether time alone may let in somebody who waits, as one of the providers takes only so much in a minute.
+    pub(super) fn is_paced(&self) -> bool {
+        self.backends
+            .iter()
+            .any(|candidate| !candidate.provider.rates.is_unlimited())
     }
 
     /// Takes a place at one of `among`: one that is well if there is one, else any.
@@ -102,7 +123,8 @@ impl Candidates {
         if let [only] = self.backends.as_slice() {
             return (among & 1 == 1 && only.weight > 0 && only.provider.try_acquire(wants.tokens)).then_some(0);
         }
-        let mut open = among & self.set(|candidate| candidate.weight > 0 && candidate.provider.limit.has_room());
+        let room = self.set(|candidate| candidate.weight > 0 && candidate.provider.limit.has_room());
+        let mut open = self.open(among & room);
         while open != 0 {
             let chosen = self.pick(open, wants)?;
             if self.backends[chosen].provider.try_acquire(wants.tokens) {

@@ -36,6 +36,11 @@ use permit::Place;
 pub use permit::{Extra, Permit};
 use room::{LineKey, Room, Ticket};
 
+/// How often somebody who waits for a provider that takes only so much in a minute looks whether it takes more.
+const PACED_LOOK: Duration = Duration::from_millis(50);
+/// The same for others, whose provider may begin to be such a one while they wait.
+const UNPACED_LOOK: Duration = Duration::from_secs(1);
+
 /// What one request asks for.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -169,6 +174,7 @@ impl Admission {
             usable: claim.usable,
         };
         let (priority, tenant, until) = (claim.priority, claim.tenant_id, claim.deadline);
+        let candidates = Arc::clone(&claim.candidates);
         let mut undelivered = Vec::new();
         let outcome = {
             let mut room = self.room.lock();
@@ -207,6 +213,7 @@ impl Admission {
                         place,
                         receiver,
                         deadline,
+                        candidates,
                     }))
                 }
             }
@@ -291,6 +298,7 @@ pub struct Waiting {
     place: InLine,
     receiver: oneshot::Receiver<Permit>,
     deadline: Instant,
+    candidates: Arc<Candidates>,
 }
 
 impl Waiting {
@@ -301,10 +309,24 @@ impl Waiting {
             deadline,
             mut receiver,
             place,
+            candidates,
         } = self;
-        // The sender never goes without sending while the ticket is in the room; were it so, the wait would be over.
-        if let Ok(Ok(permit)) = tokio::time::timeout_at(deadline, &mut receiver).await {
-            return Ok(permit);
+        loop {
+            let now = Instant::now();
+            // No request that ends tells when a provider takes more again, so the time is looked at.
+            let look = if candidates.is_paced() {
+                PACED_LOOK
+            } else {
+                UNPACED_LOOK
+            };
+            let wake = deadline.min(now + look);
+            match tokio::time::timeout_at(wake, &mut receiver).await {
+                Ok(Ok(permit)) => return Ok(permit),
+                Err(_) if wake < deadline => place.admission.place_became_free(),
+                // The sender never goes without sending while the ticket is in the room; were it so, the wait would be
+                // over.
+                Ok(Err(_)) | Err(_) => break,
+            }
         }
         place.leave();
         // It may have been granted between the deadline and leaving.

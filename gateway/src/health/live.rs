@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Pass, Rule, Standing};
 use super::probed::Probed;
+use super::rates::Rates;
 use crate::admission::Limit;
 use crate::meter::UpstreamErrorKind;
 use crate::selection::Load;
@@ -22,6 +23,8 @@ pub struct Live {
     pub probed: Probed,
     /// What is on its way there.
     pub load: Load,
+    /// What it takes in a minute.
+    pub rates: Rates,
     ejections: AtomicU64,
 }
 
@@ -33,17 +36,22 @@ impl Live {
             breaker: Breaker::new(Instant::now()),
             probed: Probed::default(),
             load: Load::new(Instant::now()),
+            rates: Rates::new(Instant::now()),
             ejections: AtomicU64::new(0),
         }
     }
 
     /// Takes a place for a request of so many tokens, if one is free. Each success wants one [`Live::release`].
     pub fn try_acquire(&self, tokens: u64) -> bool {
-        let acquired = self.limit.try_acquire();
-        if acquired {
-            self.load.add(tokens);
+        if !self.limit.try_acquire() {
+            return false;
         }
-        acquired
+        if !self.rates.is_unlimited() && !self.rates.try_take(tokens, Instant::now()) {
+            self.limit.release();
+            return false;
+        }
+        self.load.add(tokens);
+        true
     }
 
     /// Gives that place back.

@@ -7,10 +7,12 @@ mod breaker;
 mod live;
 mod probed;
 mod prober;
+mod rates;
 mod report;
 
 pub use breaker::{Breaker, Outage, Pass, Rule, Standing};
 pub use live::{Live, Trying};
 pub use probed::Probed;
 pub use prober::Prober;
+pub use rates::Rates;
 pub use report::report;

@@ -47,7 +47,11 @@ impl Plan {
 
         for (name, provider) in &snapshot.providers {
             if let Some(made) = providers.get(name.as_str()) {
-                made.live.limit.set_max(provider.limits.max_in_flight);
+                let limits = &provider.limits;
+                made.live.limit.set_max(limits.max_in_flight);
+                made.live
+                    .rates
+                    .configure(limits.requests_per_minute, limits.tokens_per_minute);
                 let before = previous.and_then(|p| p.providers.get(name.as_str()));
                 let moved = before.is_some_and(|before| before.source.upstream != provider.upstream);
                 // What another place did says nothing about this one.

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn peek(json: &str) -> Peek {
-        Peek::parse(Operation::Chat, Bytes::copy_from_slice(json.as_bytes()).into()).unwrap()
+        Peek::parse(Operation::Chat, Bytes::copy_from_slice(json.as_bytes())).unwrap()
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use http::StatusCode;
+use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokenweir_config::Hedge;
 use tokio::time::Instant;
@@ -11,11 +13,12 @@ use super::Upstreams;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::outgoing::{Outgoing, Prepared, Step};
+use super::ratelimit::exhausted_for;
 use super::settle;
 use crate::admission::BackendSet;
 use crate::health::Trying;
 use crate::meter::{RequestMeter, UpstreamErrorKind};
-use crate::plan::{Backend, Route};
+use crate::plan::{Backend, Provider, Route, Target};
 use crate::selection::Wants;
 
 /// What all tries of one request share.
@@ -137,6 +140,7 @@ impl<'a> Around<'a> {
             )
             .await;
         let outcome = result.as_ref().err().map(|failure| failure.kind);
+        heed(provider, &result);
         match outcome {
             Some(kind) => self.meter.upstream_error(&provider.name, kind),
             None => self.answered(backend, sent),
@@ -152,5 +156,26 @@ impl<'a> Around<'a> {
         if matches!(self.route.retry.hedge, Some(Hedge::Percentile(_))) {
             self.route.first_tokens.observe(stream, after);
         }
+    }
+}
+
+/// Leaves a provider alone that says that it is exhausted. What one pod of a Service says is not about the others.
+fn heed(provider: &Provider, result: &Result<Answer, Failure>) {
+    if !matches!(provider.target, Target::Endpoint { .. }) {
+        return;
+    }
+    let (headers, refused) = match result {
+        Ok(answer) => (&answer.head.headers, false),
+        Err(Failure {
+            answer: Some(answer), ..
+        }) => (&answer.headers, answer.status == StatusCode::TOO_MANY_REQUESTS),
+        Err(_) => return,
+    };
+    let Some(wait) = exhausted_for(headers, refused, Timestamp::now) else {
+        return;
+    };
+    if provider.live.rates.exhausted(Instant::now() + wait) {
+        let (name, seconds) = (&*provider.name, wait.as_secs_f64());
+        tracing::debug!(provider = name, seconds, "a provider says that it is exhausted");
     }
 }

@@ -183,6 +183,7 @@ mod tests {
             status: StatusCode::BAD_REQUEST,
             headers: HeaderMap::new(),
             body: Bytes::from_static(br#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#),
+            translated: None,
         });
         assert_eq!(failure.kind, UpstreamErrorKind::ContextOverflow);
         assert!(failure.falls_back() && !failure.is_retried(&[RetryOn::ServerError]));

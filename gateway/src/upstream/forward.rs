@@ -280,7 +280,9 @@ impl<'a> Journey<'a> {
             .upstreams
             .has_other_endpoint(&route.backends[at], &self.around.avoid);
         if !elsewhere {
-            let asked = failure.retry_after();
+            // What the provider asks for, or says about its limits.
+            let opens_in = route.backends[at].provider.live.rates.opens_in(Instant::now());
+            let asked = failure.retry_after().max(Some(opens_in));
             let random = rand::rng().random::<f64>();
             match backoff(route.retry.base, route.retry.max, self.tries, asked, random) {
                 None => return Next::Fallbacks,

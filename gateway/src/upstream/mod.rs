@@ -16,6 +16,7 @@ mod place;
 mod pool;
 mod proof;
 mod proxy;
+mod ratelimit;
 mod resolve;
 mod settle;
 mod tls;

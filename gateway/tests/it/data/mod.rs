@@ -10,6 +10,7 @@ mod http2;
 mod lifecycle;
 mod passed;
 mod plain;
+mod rates;
 mod retries;
 pub mod script;
 mod selection;

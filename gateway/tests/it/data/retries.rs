@@ -26,7 +26,11 @@ async fn a_failure_before_the_first_byte_is_tried_again_as_often_as_the_route_sa
     ] {
         for stream in [false, true] {
             let sim = failing(faults);
-            let gateway = Gateway::with(&sim.url(), |v| v["routes"]["chat"]["retry"] = retries(attempts));
+            let gateway = Gateway::with(&sim.url(), |v| {
+                v["routes"]["chat"]["retry"] = retries(attempts);
+                // As long as a 429 asks for.
+                v["routes"]["chat"]["retry"]["maxMs"] = json!(5_000);
+            });
             let request = if stream { streamed("any") } else { chat("any") };
             let answer = gateway.chat(&request).await;
             assert_eq!(answer.status.as_u16(), status, "{faults}: {}", answer.text());
@@ -112,7 +116,7 @@ async fn retries_of_a_route_stay_within_their_budget_and_fallbacks_go_on() {
 
 #[tokio::test]
 async fn fallbacks_are_tried_in_their_order_and_the_last_error_is_told() {
-    let (first, second, third) = (failing("500"), failing("429"), sim());
+    let (first, second, third) = (failing("500"), failing("503"), sim());
     let mut gateway = Gateway::with(&first.url(), |v| {
         v["providers"]["second"] = provider(&second.url());
         v["providers"]["third"] = provider(&third.url());
@@ -129,7 +133,7 @@ async fn fallbacks_are_tried_in_their_order_and_the_last_error_is_told() {
     assert_eq!(second.requests()[0].body["model"], "their-second");
     assert_eq!(third.requests()[0].body["model"], "their-third");
     gateway.reconfigure(|v| v["routes"]["chat"]["fallbacks"] = json!([{"provider": "second"}]));
-    assert_eq!(gateway.chat(&chat("any")).await.status, 429);
+    assert_eq!(gateway.chat(&chat("any")).await.status, 503);
 }
 
 #[tokio::test]

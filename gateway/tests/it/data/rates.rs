@@ -1,0 +1,88 @@
+//! What a provider takes in a minute, by the configuration and by its own word.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::harness::{Gateway, chat, provider, sim, sim_with};
+use super::script::Script;
+
+#[tokio::test]
+async fn requests_beyond_a_minutes_share_go_to_the_fallback_or_wait_for_their_turn() {
+    let (first, second) = (sim(), sim());
+    let mut gateway = Gateway::with(&first.url(), |v| {
+        v["providers"]["sim"]["limits"] = json!({"requestsPerMinute": 60});
+        v["providers"]["second"] = provider(&second.url());
+        v["routes"]["chat"]["fallbacks"] = json!([{"provider": "second"}]);
+    });
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(gateway.chat(&chat("any")).await.status, 200);
+    }
+    let most = 7 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    assert!(
+        (6..=most).contains(&first.requests().len()),
+        "{}",
+        first.requests().len()
+    );
+    gateway.reconfigure(|v| v["routes"]["chat"]["fallbacks"] = json!([]));
+    let before = first.requests().len();
+    let waited = Instant::now();
+    assert_eq!(gateway.chat(&chat("any")).await.status, 200);
+    assert_eq!(gateway.chat(&chat("any")).await.status, 200);
+    assert!(waited.elapsed() >= Duration::from_millis(900), "one a second");
+    assert_eq!(first.requests().len(), before + 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_says_it_is_exhausted_is_left_alone_until_it_is_not() {
+    let (spent, other) = (Script::start().await, sim());
+    let gateway = Gateway::with(&spent.url(), |v| {
+        v["providers"]["other"] = provider(&other.url());
+        v["routes"]["chat"]["fallbacks"] = json!([{"provider": "other"}]);
+    });
+    let answer = |remaining: &str| {
+        spent.send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
+             x-ratelimit-remaining-requests: {remaining}\r\nx-ratelimit-reset-requests: 400ms\r\n\r\n{{}}"
+        ));
+        spent.close();
+    };
+    answer("1");
+    assert_eq!(
+        gateway.chat(&chat("any")).await.header("x-tokenweir-provider"),
+        Some("sim")
+    );
+    answer("0");
+    let exhausted = gateway.chat(&chat("any")).await;
+    assert_eq!(exhausted.header("x-tokenweir-provider"), Some("sim"));
+    assert_eq!(
+        exhausted.header("x-ratelimit-remaining-requests"),
+        Some("0"),
+        "the client sees it too"
+    );
+    let next = gateway.chat(&chat("any")).await;
+    assert_eq!(
+        (next.header("x-tokenweir-provider"), next.header("x-tokenweir-attempts")),
+        (Some("other"), None)
+    );
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    answer("9");
+    assert_eq!(
+        gateway.chat(&chat("any")).await.header("x-tokenweir-provider"),
+        Some("sim")
+    );
+}
+
+#[tokio::test]
+async fn after_a_429_the_next_requests_wait_in_the_queue_as_long_as_the_provider_asks() {
+    let busy = sim_with(|b| {
+        b.faults.insert("*".into(), "429;retry-after=1,ok".parse().unwrap());
+    });
+    let gateway = Gateway::start(&busy.url());
+    assert_eq!(gateway.chat(&chat("any")).await.status, 429);
+    let begun = Instant::now();
+    assert_eq!(gateway.chat(&chat("any")).await.status, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
+    assert_eq!(busy.requests().len(), 2);
+}
