@@ -5,11 +5,13 @@ standard input ends. It fails if one of the programs ended by itself, panicked o
 Python itself, so that the tests in Node start the same stand.
 """
 
+import contextlib
 import json
 import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,24 +27,41 @@ PATIENCE = 30.0
 # The key of the tenant, which clients show to the gateway, and the provider's, which the gateway shows to the simulator.
 KEY = "twk-clients-0123456789abcdef0123456789abcdef"
 PROVIDER_KEY = "sk-provider-of-the-stand"
+AWS = {"accessKeyId": "AKIASTANDSTANDSTAND0", "secretAccessKey": "secret-of-the-stand"}
+GOOGLE_KEY = Path(__file__).resolve().parent.parent / "sim" / "tests" / "fixtures" / "service-account.pem"
+
+
+def service_account(sim):
+    """The key file of an account at Google whose tokens the simulator gives out."""
+    private = GOOGLE_KEY.read_text(encoding="utf-8")
+    return json.dumps({"client_email": "gateway@stand", "private_key": private, "token_uri": f"{sim}/token"})
+
 
 # What clients ask for, and the wires behind the gateway that answer it. A wire is the name of a provider, and of the model
 # that clients ask for to reach it.
 OPENAI = ["openai", "compatible", "azure", "azure-dated"]
-ALL = [*OPENAI, "anthropic"]
+ALL = [*OPENAI, "anthropic", "gemini", "vertex", "bedrock"]
 OPERATIONS = {
     "chat": ALL,
     "completions": ALL,
-    "responses": ["compatible", "anthropic"],
+    # The dated API of Azure has none.
+    "responses": [wire for wire in ALL if wire != "azure-dated"],
     "messages": ALL,
-    "embeddings": OPENAI,
+    "embeddings": [*OPENAI, "gemini", "vertex"],
 }
 # Wires without a way to forbid parallel calls: a request that does so is refused, unless the route leaves out what its wire
 # has no place for.
-WITHOUT_LIMIT_ON_CALLS = []
+WITHOUT_LIMIT_ON_CALLS = ["gemini", "vertex", "bedrock"]
 # Wires that prove thoughts by signatures; others have none to give.
-SIGNED = ["anthropic"]
+SIGNED = ["anthropic", "bedrock"]
 
+# Names of models at providers whose wires tell generations of models apart; the others are asked for this one.
+MODELS = {
+    "gemini": "gemini-2.5-flash",
+    "vertex": "gemini-2.5-flash",
+    "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0",
+}
+MODEL = "sim-large"
 
 
 def specifications(sim):
@@ -53,6 +72,9 @@ def specifications(sim):
         "azure": {"type": "AzureOpenAI", "endpoint": sim},
         "azure-dated": {"type": "AzureOpenAI", "endpoint": sim, "azure": {"apiVersion": "2024-10-21"}},
         "anthropic": {"type": "Anthropic", "endpoint": f"{sim}/v1"},
+        "gemini": {"type": "Gemini", "endpoint": f"{sim}/v1beta"},
+        "vertex": {"type": "Vertex", "endpoint": sim, "google": {"project": "stand", "location": "global"}},
+        "bedrock": {"type": "Bedrock", "endpoint": sim, "aws": {"region": "eu-central-1", "secretRef": {"name": "aws"}}},
     }
 
 
@@ -121,7 +143,7 @@ def secret(name, **fields):
 
 
 def route(model, provider, retries=0, **more):
-    backend = {"providerRef": {"name": provider}, "model": "sim-large"}
+    backend = {"providerRef": {"name": provider}, "model": MODELS.get(provider, MODEL)}
     spec = {"model": model, "gatewayRefs": [{"name": "edge"}], "backends": [backend], "retry": {"attempts": retries}}
     return resource("ModelRoute", model, {**spec, **more})
 
@@ -130,10 +152,14 @@ def configuration(sim):
     """The objects that the gateway serves. Its own retries are off, except on one route: the clients' are under test."""
     yield resource("LLMGateway", "edge", {"listeners": [{"port": 8080}]})
     yield secret("provider", key=PROVIDER_KEY)
+    yield secret("aws", **AWS)
+    yield secret("google", key=service_account(sim))
     yield secret("tenant", key=KEY)
     for name, specification in specifications(sim).items():
-        credentials = {"secretRef": {"name": "provider", "key": "key"}}
-        yield resource("ModelProvider", name, {"credentials": credentials, **specification})
+        kept = "google" if "google" in specification else "provider"
+        # Amazon's keys, which sign, stand apart.
+        keys = {} if "aws" in specification else {"credentials": {"secretRef": {"name": kept, "key": "key"}}}
+        yield resource("ModelProvider", name, {**keys, **specification})
         yield route(name, name)
         yield route(leaving_out(name), name, dropUnsupported=True)
     for model, provider in DOCUMENTED.items():
@@ -156,10 +182,31 @@ def wait_until_ready(url):
             time.sleep(0.02)
 
 
+@contextlib.contextmanager
+def reserved_address():
+    """An address that nobody else gets meanwhile, and that the simulator, whose sockets share their port, can still take.
+    A service account names the address of its tokens before there is a simulator."""
+    with socket.socket() as reserved:
+        # With both, others may bind it who say the same, and nobody is given it by chance.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{reserved.getsockname()[1]}"
+
+
+def simulator(folder, address):
+    """The simulated providers, which want the keys that they know."""
+    key_file, settings = folder / "account.json", folder / "sim.json"
+    key_file.write_text(service_account(f"http://{address}"), encoding="utf-8")
+    google = {"keyFile": str(key_file)}
+    settings.write_text(json.dumps({"apiKeys": [PROVIDER_KEY], "aws": AWS, "google": google}), encoding="utf-8")
+    arguments = [f"--listen={address}", f"--config={settings}", "--log-format=json"]
+    return Program(os.environ["TOKENWEIR_SIM_BIN"], arguments, r'"serving","url":"([^"]+)"')
+
+
 def serve(folder):
     """Starts both, says where they are, and waits for the end. Returns what was wrong with them."""
-    arguments = ["--listen=127.0.0.1:0", f"--api-key={PROVIDER_KEY}", "--log-format=json"]
-    with Program(os.environ["TOKENWEIR_SIM_BIN"], arguments, r'"serving","url":"([^"]+)"') as sim:
+    with reserved_address() as address, simulator(folder, address) as sim:
         served = folder / "served"
         served.mkdir()
         objects = (json.dumps(item) for item in configuration(sim.address))
