@@ -253,14 +253,16 @@ impl<'a> Journey<'a> {
         Ok(started)
     }
 
-    /// Chooses where to try again, as far as the route's budget of retries goes.
+    /// Chooses where to try again, as far as the route's budget of retries goes. A try without a connection has put no
+    /// load on anybody, so the one after it costs nothing.
     async fn next(&self, failed: BackendSet, at: usize, failure: &Failure, permit: &mut Permit) -> Next {
         let budget = &self.around.route.budget;
-        if !budget.spend(Instant::now()) {
+        let costs = failure.kind != UpstreamErrorKind::Connect;
+        if costs && !budget.spend(Instant::now()) {
             return Next::Fallbacks;
         }
         let next = self.place_to_retry(failed, at, failure, permit).await;
-        if matches!(next, Next::Fallbacks) {
+        if costs && matches!(next, Next::Fallbacks) {
             budget.refund();
         }
         next
