@@ -4,10 +4,11 @@
 //! kube-proxy is part of what is tested. On any other cluster a loopback port stands in: each connection to it is
 //! forwarded through the API server to one ready pod, so that load is spread over pods as a Service spreads it.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -21,6 +22,10 @@ use super::wait;
 
 /// An address on this machine or in a cluster on it accepts within microseconds; one that is routed nowhere never does.
 const DIRECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// A node learns of a Service's first endpoint within its sync period, a second; a busy one takes longer.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two tries at an address that refuses.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 /// How long a pod may take until a port accepts, once it is asked for.
 const REACH_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -94,13 +99,27 @@ pub async fn pod(client: &Client, namespace: &str, name: &str, port: u16) -> Res
     }
 }
 
+/// The way without a tunnel, where this machine is on the cluster's network.
+///
+/// An address that refuses is on the network, and not served yet: a Service is for the moment between its endpoints being
+/// ready and the node knowing of them.
 async fn direct(ip: Option<&str>, port: u16) -> Option<Route> {
     let address = SocketAddr::new(ip?.parse().ok()?, port);
-    let connected = tokio::time::timeout(DIRECT_TIMEOUT, TcpStream::connect(address)).await;
-    matches!(connected, Ok(Ok(_))).then(|| Route {
-        authority: address.to_string(),
-        tunnel: None,
-    })
+    let deadline = Instant::now() + REFUSED_TIMEOUT;
+    loop {
+        match tokio::time::timeout(DIRECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => {
+                return Some(Route {
+                    authority: address.to_string(),
+                    tunnel: None,
+                });
+            }
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < deadline => {
+                tokio::time::sleep(REFUSED_PAUSE).await;
+            }
+            Ok(Err(_)) | Err(_) => return None,
+        }
+    }
 }
 
 async fn tunnel(client: &Client, namespace: &str, target: Target, port: u16) -> Result<Route> {
