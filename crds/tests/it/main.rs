@@ -10,4 +10,5 @@ mod compile;
 mod edge;
 mod files;
 mod fixtures;
+mod pages;
 mod schema;

@@ -390,9 +390,9 @@ fn summary(cluster: &Cluster, example: &Quickstart, base: &reach::Route, termina
         format!(
             "export OPENAI_API_KEY=$(kubectl get secret -n {namespace} {secret} -o jsonpath='{{.data.{field}}}' | base64 -d)"
         ),
-        "curl -s $OPENAI_BASE_URL/models -H \"authorization: Bearer $OPENAI_API_KEY\"".to_owned(),
+        "curl -fsS $OPENAI_BASE_URL/models -H \"authorization: Bearer $OPENAI_API_KEY\"".to_owned(),
         format!(
-            "curl -sN $OPENAI_BASE_URL/chat/completions -H \"authorization: Bearer $OPENAI_API_KEY\" -H 'content-type: application/json' -d '{chat}'"
+            "curl -fsSN $OPENAI_BASE_URL/chat/completions -H \"authorization: Bearer $OPENAI_API_KEY\" -H 'content-type: application/json' -d '{chat}'"
         ),
         format!("kubectl get tokenweir,hpa,pods -n {namespace}"),
         "make load      # drive load again and watch it scale".to_owned(),

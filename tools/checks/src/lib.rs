@@ -231,3 +231,63 @@ pub fn source_files(root: &Path) -> Result<Vec<(PathBuf, String)>, ReadError> {
     files.sort();
     Ok(files)
 }
+
+/// Who runs the commands of a page: the word after `sh` at the head of a block.
+///
+/// `run`: the tests of the official clients. `alone`: end-to-end tests in a network of their own, without a cluster.
+/// `cluster`: an end-to-end test against the quickstart. `check`: nobody, since they take long or change the machine; a test
+/// has the program named there parse them.
+pub const RUNNERS: &[&str] = &["run", "alone", "cluster", "check"];
+
+/// Pages of documentation with their text: those of `docs`, the README and the guide for contributors.
+pub fn pages(root: &Path) -> Result<Vec<(PathBuf, String)>, ReadError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ReadError::File { path, source }
+    };
+    let docs = root.join("docs");
+    let mut paths = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    for entry in std::fs::read_dir(&docs).map_err(failed(&docs))? {
+        let path = entry.map_err(failed(&docs))?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let read = |path: PathBuf| match std::fs::read_to_string(&path) {
+        Ok(text) => Ok((path.strip_prefix(root).unwrap_or(&path).to_owned(), text)),
+        Err(source) => Err(ReadError::File { path, source }),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Blocks of commands that no test runs or parses, and blocks that do not say what they are.
+pub fn unowned_commands(pages: &[(PathBuf, String)]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in pages {
+        let mut inside = false;
+        for (number, line) in text.lines().enumerate() {
+            let Some(head) = line.trim_start().strip_prefix("```") else {
+                continue;
+            };
+            inside = !inside;
+            if !inside {
+                continue;
+            }
+            let place = format!("{}:{}", path.display(), number + 1);
+            let mut words = head.split_whitespace();
+            match (words.next(), words.next()) {
+                (None, _) => found.push(format!("{place} does not say what language the block is in")),
+                (Some("sh"), Some(runner)) if RUNNERS.contains(&runner) => {}
+                (Some("sh" | "bash" | "shell" | "console"), _) => {
+                    let runners = RUNNERS.join(", sh ");
+                    found.push(format!(
+                        "{place} has commands and does not say who runs them: sh {runners}"
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}

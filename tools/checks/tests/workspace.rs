@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tokenweir_checks::{Member, direction_violations, members, size_violations, source_files};
+use tokenweir_checks::{Member, direction_violations, members, pages, size_violations, source_files, unowned_commands};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -62,6 +62,26 @@ fn a_long_file_is_reported_and_its_tests_do_not_count() {
         [
             "a.rs has 501 lines, 500 are allowed",
             "c/src/main.rs has 21 lines, 20 are allowed"
+        ]
+    );
+}
+
+#[test]
+fn every_command_of_the_documentation_is_run_or_parsed_by_a_test() {
+    let pages = pages(&root()).unwrap();
+    assert!(pages.len() > 10, "the pages were not read");
+    assert_eq!(unowned_commands(&pages), Vec::<String>::new());
+}
+
+#[test]
+fn a_block_that_nobody_runs_is_reported() {
+    let page = "```sh run\nls\n```\n```sh\nls\n```\n```\nls\n```\n```sh sometimes\n```\n```yaml\n```\n";
+    assert_eq!(
+        unowned_commands(&[(PathBuf::from("docs/a.md"), page.to_owned())]),
+        [
+            "docs/a.md:4 has commands and does not say who runs them: sh run, sh alone, sh cluster, sh check",
+            "docs/a.md:7 does not say what language the block is in",
+            "docs/a.md:10 has commands and does not say who runs them: sh run, sh alone, sh cluster, sh check",
         ]
     );
 }

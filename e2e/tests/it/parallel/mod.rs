@@ -5,6 +5,7 @@ mod admission;
 mod autoscale;
 mod charts;
 mod faults;
+mod pages;
 mod policies;
 mod readme;
 mod serving;

@@ -3,10 +3,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokenweir_e2e::cluster::{Progress, release};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::pages::programs;
 use crate::support::{TestResult, beside};
 
 /// What a newcomer waits at most, from the command to the answer.
@@ -26,7 +26,7 @@ cat <&3
 /// The shell lines of the README's section, with the programs of this build and a folder for what they write.
 fn script(readme: &str, programs: &str) -> String {
     let section = readme.split_once(HEADING).expect("the README has the section").1;
-    let block = section.split_once("```sh\n").expect("the section has commands").1;
+    let block = section.split_once("```sh alone\n").expect("the section has commands").1;
     let (block, _) = block.split_once("```").expect("the block ends");
     let mut lines = vec![
         "set -u".to_owned(),
@@ -58,12 +58,7 @@ fn script(readme: &str, programs: &str) -> String {
 #[test]
 fn the_readme_serves_the_quickstart_without_a_cluster_within_ten_seconds() {
     beside(async |world| -> TestResult {
-        // The same set as for the images: another one would have other features, and build everything again.
-        let packages = ["operator", "gateway", "adapter", "sim"].map(|name| format!("tokenweir-{name}"));
-        let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-        let programs = release::build(&packages, &world.folders, &Progress::quiet()).await?;
-        let gateway = release::program(&programs, "tokenweir-gateway")?;
-        let folder = gateway.parent().expect("a program is in a folder");
+        let folder = programs(&world).await?;
         let readme = std::fs::read_to_string(world.folders.source.join("README.md")).expect("there is a README");
         let script = script(&readme, &format!("{}/", folder.display()));
         // The README's ports are fixed; in a network of its own they are free, whatever runs on the machine.

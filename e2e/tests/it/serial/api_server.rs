@@ -76,7 +76,8 @@ fn clients_notice_nothing_while_the_api_server_is_away_and_no_value_is_wrong_aft
     });
 }
 
-async fn answers_again(world: &World) -> TestResult {
+/// Waits until the API server answers.
+pub async fn api_server_answers(world: &World) -> TestResult {
     wait::poll("the API server to answer", READY, || async {
         let request = http::Request::get("/readyz")
             .body(Vec::new())
@@ -88,7 +89,11 @@ async fn answers_again(world: &World) -> TestResult {
             .map(|_| ())
             .map_err(|e| e.to_string())
     })
-    .await?;
+    .await
+}
+
+async fn answers_again(world: &World) -> TestResult {
+    api_server_answers(world).await?;
     wait::poll("the HPA's metrics to be served", READY, || async {
         let resource = "llmgateways.tokenweir.dev";
         let samples = metrics::of_object(&world.client, &world.namespace, resource, "edge", "in_flight", "").await;

@@ -16,6 +16,7 @@ use tokenweir_e2e::harness::helm::Helm;
 use tokenweir_e2e::harness::{HarnessError, install, namespace, wait};
 use tokenweir_e2e::up::{self, LoadOptions, Terminal, UpOptions, WhenLoad};
 
+use super::pages;
 use crate::support::world::install_is_gone;
 use crate::support::{READY, World, alone};
 
@@ -176,7 +177,7 @@ fn up_brings_everything_a_second_run_changes_nothing_and_down_removes_it() {
         assert_eq!(versions(&world).await?, before, "the second run changed something");
         assert!(took < Duration::from_secs(30), "the second run took {took:?}");
 
-        shown.take();
+        pages::run(&world, &shown.take()).await?;
         let removed = up::down(&options, &mut terminal)
             .await
             .unwrap_or_else(|error| panic!("{error}"));

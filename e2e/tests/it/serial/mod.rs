@@ -2,5 +2,6 @@
 
 mod api_server;
 mod front_door;
+mod pages;
 mod programs;
 mod releases;

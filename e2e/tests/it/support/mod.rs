@@ -1,6 +1,7 @@
 //! What the tests share: one cluster, one install, a namespace each.
 
 pub mod held;
+pub mod pages;
 pub mod stack;
 pub mod table;
 pub mod truth;
