@@ -12,4 +12,4 @@ bench: ## Measure the gateway against a bare proxy (takes about ten minutes; on 
 .PHONY: bench-cluster
 bench-cluster: ## Measure changes and the age of signals on the cluster that make up has filled
 	cargo build --release --package tokenweir-bench
-	@eval "$$($(MAKE) -s env)"; set -ex; $(BENCH) cluster-change $(ARGS); $(BENCH) cluster-signals $(ARGS)
+	@eval "$$($(DEV) --quiet env)"; set -ex; $(BENCH) cluster-change $(ARGS); $(BENCH) cluster-signals $(ARGS)
