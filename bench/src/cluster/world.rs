@@ -97,9 +97,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        // Until it is gone: the next measurement makes it again.
         let removed = self
             .api
-            .kubectl(&["delete", "namespace", &self.settings.namespace, "--wait=false"], "");
+            .kubectl(&["delete", "namespace", &self.settings.namespace, "--timeout=2m"], "");
         if let Err(error) = removed {
             tracing::error!(%error, "the namespace of the measurement is left behind");
         }
