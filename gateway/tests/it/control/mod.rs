@@ -6,6 +6,6 @@ mod drain;
 mod fake_api;
 pub mod files;
 pub mod http;
-mod process;
+pub mod process;
 mod snapshots;
 mod traces;

@@ -86,8 +86,13 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
 
 /// What comes until the gateway closes the connection.
 pub async fn rest(stream: &mut TcpStream) -> String {
+    rest_within(stream, PATIENCE).await
+}
+
+/// The same for a gateway that takes its time.
+pub async fn rest_within(stream: &mut TcpStream, patience: Duration) -> String {
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(patience, stream.read_to_end(&mut answer)).await;
     // A reset is an end too.
     let _ = read.expect("the gateway closes the connection");
     String::from_utf8_lossy(&answer).into_owned()

@@ -6,20 +6,16 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
-use tokenweir_gateway::server::Patience;
-use tokenweir_gateway::upstream::client_config;
 use tokenweir_sim::RequestOutcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::scene::{CHAT, Scene};
-use crate::data::harness::{Gateway, KEY, chat, sim, streamed, until};
+use crate::data::harness::{KEY, chat, streamed, until};
 use crate::edge::clients::{raw, rest};
 
 /// More than the connections that may stay open, so that one that is lost with each request shows.
 const TIMES: usize = 25;
-/// Connections whose heads never end. Each takes two descriptors of this process, which may have 20,000 of them or fewer.
-const HALF_OPEN: usize = 4_000;
 
 /// A request as bytes, whatever it says about its length.
 fn request(body: &[u8], length: usize) -> Vec<u8> {
@@ -64,33 +60,6 @@ async fn a_client_that_reads_a_byte_a_second_holds_up_its_own_answer_alone() {
     until("the provider is told", || scene.sim.stats().cancelled == 1).await;
     scene.nothing_is_left().await;
     assert_eq!(scene.gateway.ended(499), 1);
-}
-
-#[tokio::test]
-async fn thousands_of_half_open_connections_slow_nobody_and_are_cut() {
-    let sim = sim();
-    let patience = Patience {
-        head: Duration::from_secs(5),
-        look: Duration::from_millis(100),
-        ..Patience::default()
-    };
-    let gateway = Gateway::with_patience(&sim.url(), client_config(), patience, |_| {});
-    let scene = Scene::of(gateway, sim).await;
-    let mut half_open = Vec::with_capacity(HALF_OPEN);
-    for _ in 0..HALF_OPEN {
-        let mut stream = TcpStream::connect(scene.gateway.address).await.unwrap();
-        stream
-            .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost:")
-            .await
-            .unwrap();
-        half_open.push(stream);
-    }
-    scene.others_are_served_as_before().await;
-    for stream in &mut half_open {
-        rest(stream).await;
-    }
-    scene.nothing_is_left().await;
-    scene.others_are_served_as_before().await;
 }
 
 #[tokio::test]

@@ -3,5 +3,6 @@
 
 mod clients;
 mod connections;
+mod half_open;
 mod provider;
 mod scene;
