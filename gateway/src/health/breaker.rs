@@ -1,4 +1,7 @@
 //! Takes out what fails again and again, lets single requests try it after a while, and takes it back in slowly.
+//!
+//! Two kinds of failures are counted, each in a row: requests without an answer, and answers that began and broke off. An
+//! answer that begins ends the first row and not the second, so that what breaks off each time is taken out too.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
@@ -14,7 +17,7 @@ const SLOW_START_FROM: f64 = 0.1;
 /// When something is taken out, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// Failures in a row. Never 0.
+    /// Failures of one kind in a row. Never 0.
     pub consecutive_errors: u32,
     /// How long nothing is sent to it. When it is back, its share of the traffic grows during as long.
     pub eject_for: Duration,
@@ -37,7 +40,10 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Breaker {
     base: Instant,
+    /// Requests in a row without an answer.
     errors: AtomicU32,
+    /// Answers in a row that broke off, of those that were passed on as they came.
+    breaks: AtomicU32,
     /// Out until then; 0: in. Once it has passed, whoever moves it on holds the trial.
     out_until: AtomicU64,
     /// Since when it stands as it does.
@@ -68,7 +74,7 @@ impl Pass {
 pub struct Outage {
     /// The last failure.
     pub error: UpstreamErrorKind,
-    /// How many there were in a row.
+    /// How many of a kind there were in a row.
     pub errors: u32,
 }
 
@@ -78,6 +84,7 @@ impl Breaker {
         Self {
             base: now,
             errors: AtomicU32::new(0),
+            breaks: AtomicU32::new(0),
             out_until: AtomicU64::new(0),
             since: AtomicU64::new(1),
             back_at: AtomicU64::new(0),
@@ -116,7 +123,7 @@ impl Breaker {
             .then_some(Pass { trial_until })
     }
 
-    /// The request was answered.
+    /// The request was answered: the answer is here, or has begun.
     pub fn succeeded(&self, now: Instant) {
         if self.errors.load(Relaxed) != 0 {
             self.errors.store(0, Relaxed);
@@ -153,6 +160,30 @@ impl Breaker {
         errors >= rule.consecutive_errors && self.is_in() && may_eject() && self.eject(now, until)
     }
 
+    /// An answer that was passed on as it came is over, and is whole.
+    pub fn came_whole(&self) {
+        if self.breaks.load(Relaxed) != 0 {
+            self.breaks.store(0, Relaxed);
+        }
+    }
+
+    /// An answer that had begun broke off. With as many in a row as `rule` says, it is taken out if `may_eject` allows it;
+    /// true if it now is for the first time.
+    pub fn broke_off(
+        &self,
+        now: Instant,
+        rule: &Rule,
+        error: UpstreamErrorKind,
+        may_eject: impl FnOnce() -> bool,
+    ) -> bool {
+        let breaks = self.breaks.fetch_add(1, Relaxed).saturating_add(1);
+        // What is out already is so for the reason that took it out.
+        if breaks < rule.consecutive_errors || !self.is_in() || !may_eject() {
+            return false;
+        }
+        self.trip(now, rule, error)
+    }
+
     /// The request was given up before anybody could say how it went.
     pub fn given_up(&self, pass: &Pass, now: Instant) {
         if pass.trial_until != 0 {
@@ -163,7 +194,11 @@ impl Breaker {
 
     /// Whether it has failed so often that `rule` would take it out, be it out or not.
     pub fn is_bad(&self, rule: &Rule) -> bool {
-        !self.is_in() || self.errors.load(Relaxed) >= rule.consecutive_errors
+        !self.is_in() || self.in_a_row() >= rule.consecutive_errors
+    }
+
+    fn in_a_row(&self) -> u32 {
+        self.errors.load(Relaxed).max(self.breaks.load(Relaxed))
     }
 
     /// Takes it out, whatever it counted; true if it was in.
@@ -176,6 +211,7 @@ impl Breaker {
     /// Takes it back in, as when a new configuration no longer takes anything out.
     pub fn reset(&self, now: Instant) {
         self.succeeded(now);
+        self.came_whole();
         self.back_at.store(0, Relaxed);
     }
 
@@ -211,7 +247,7 @@ impl Breaker {
     pub fn outage(&self) -> Option<Outage> {
         (!self.is_in()).then(|| Outage {
             error: UpstreamErrorKind::of_index(self.last_error.load(Relaxed)),
-            errors: self.errors.load(Relaxed),
+            errors: self.in_a_row(),
         })
     }
 
@@ -300,6 +336,36 @@ mod tests {
             let share = breaker.share(back + seconds(after), &RULE);
             assert!((share - expected).abs() < 0.01, "{share} after {after} s");
         }
+    }
+
+    #[test]
+    fn answers_that_break_off_in_a_row_take_out_although_each_began() {
+        let start = Instant::now();
+        let breaker = Breaker::new(start);
+        let stream = |now, whole| {
+            let _pass = breaker.enter(now, &RULE).expect("it is in, or may be tried");
+            breaker.succeeded(now);
+            if whole {
+                breaker.came_whole();
+                return false;
+            }
+            breaker.broke_off(now, &RULE, UpstreamErrorKind::Interrupted, || true)
+        };
+        assert!(!stream(start, false) && !stream(start, false) && !stream(start, true));
+        assert!(
+            !stream(start, false) && !stream(start, false),
+            "a whole one started anew"
+        );
+        assert!(stream(start, false));
+        let outage = breaker.outage().unwrap();
+        assert_eq!((outage.error, outage.errors), (UpstreamErrorKind::Interrupted, 3));
+        // The one that tries it takes it in as soon as it begins, and its break takes it out again.
+        let later = start + seconds(10);
+        assert!(stream(later, false));
+        assert_eq!(breaker.standing(later), Standing::Out);
+        assert!(!stream(later + seconds(10), true));
+        assert_eq!(breaker.standing(later + seconds(10)), Standing::In);
+        assert!(!breaker.is_bad(&RULE));
     }
 
     #[test]

@@ -186,6 +186,9 @@ impl EventRelay {
             Some(Payload::Error) => {
                 self.seen.error = true;
                 exchange.upstream_error(UpstreamErrorKind::Interrupted);
+                if let Some(rest) = &mut self.rest {
+                    rest.acquit();
+                }
             }
             Some(Payload::Chunk(chunk)) => {
                 self.seen.reach(match (chunk.last, chunk.finished) {
@@ -243,11 +246,16 @@ impl EventRelay {
 
     /// The provider failed: tells the client by an event, unless it has all it waits for.
     fn broke_off(&mut self, kind: UpstreamErrorKind) {
-        // Dropping it closes the connection, or resets the stream.
-        self.rest = None;
+        let rest = self.rest.take();
         if self.seen.is_complete() || self.seen.error {
             self.count_end();
+            if let Some(rest) = rest {
+                rest.enough();
+            }
             return;
+        }
+        if let Some(rest) = rest {
+            rest.broke_off(kind);
         }
         let event = error_of(kind).to_event_of(self.operation, self.seen.events);
         let mut events = Joined::default();
@@ -272,6 +280,9 @@ impl Drop for EventRelay {
         // A client that has read the last event may close at once: it has got everything. Any other one went away.
         if self.seen.is_complete() {
             self.count_end();
+            if let Some(rest) = self.rest.take() {
+                rest.enough();
+            }
         }
     }
 }

@@ -123,7 +123,9 @@ impl PlainRelay {
     }
 
     fn broke_off(&mut self, kind: UpstreamErrorKind) -> BrokenOff {
-        self.rest = None;
+        if let Some(rest) = self.rest.take() {
+            rest.broke_off(kind);
+        }
         if let Some(exchange) = self.exchange.take() {
             exchange.upstream_error(kind);
             exchange.end(OK, Some(kind.as_str()));

@@ -91,9 +91,14 @@ impl TranslatedRelay {
         let mut out = Vec::new();
         let progress = self.translation.finish(&mut out);
         self.ready = out.into();
+        let rest = self.rest.take();
         self.note(progress);
-        if let Some(rest) = self.rest.take() {
-            rest.finish();
+        if let Some(rest) = rest {
+            if progress.error {
+                rest.broke_off(UpstreamErrorKind::Interrupted);
+            } else {
+                rest.finish();
+            }
         }
         self.count_end(None);
     }
@@ -120,11 +125,16 @@ impl TranslatedRelay {
 
     /// The provider failed: the client is told by an event, unless it has all it waits for.
     fn broke_off(&mut self, kind: UpstreamErrorKind) {
-        // Dropping it closes the connection, or resets the stream.
-        self.rest = None;
+        let rest = self.rest.take();
         if self.complete {
             self.count_end(None);
+            if let Some(rest) = rest {
+                rest.enough();
+            }
             return;
+        }
+        if let Some(rest) = rest {
+            rest.broke_off(kind);
         }
         let error = error_of(kind);
         let error = StreamError {
@@ -152,6 +162,9 @@ impl Drop for TranslatedRelay {
         // A client that has read the last event may close at once: it has got everything. Any other one went away.
         if self.complete {
             self.count_end(None);
+            if let Some(rest) = self.rest.take() {
+                rest.enough();
+            }
         }
     }
 }

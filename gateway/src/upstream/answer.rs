@@ -13,6 +13,7 @@ use super::balance::Outstanding;
 use super::failure::Failure;
 use super::outgoing::Pair;
 use super::pool::Lease;
+use super::settle::Verdict;
 use crate::meter::UpstreamErrorKind;
 
 /// The type of a body that was translated.
@@ -73,6 +74,8 @@ pub struct Rest {
     pub deadline: Instant,
     pub(super) lease: Lease,
     pub(super) outstanding: Option<Outstanding>,
+    /// What is to be said of the provider's health once it is over; `None`: nothing.
+    pub(super) verdict: Option<Verdict>,
 }
 
 impl Rest {
@@ -80,6 +83,29 @@ impl Rest {
     pub fn finish(self) {
         drop(self.outstanding);
         self.lease.recycle();
+        if let Some(verdict) = self.verdict {
+            verdict.came_whole();
+        }
+    }
+
+    /// The client has all it waits for, though the body is not over: the connection is of no more use.
+    pub fn enough(self) {
+        if let Some(verdict) = self.verdict {
+            verdict.came_whole();
+        }
+    }
+
+    /// The provider failed in the middle of the body. Its connection is closed, or its HTTP/2 stream reset.
+    pub fn broke_off(self, kind: UpstreamErrorKind) {
+        if let Some(verdict) = self.verdict {
+            verdict.broke_off(kind);
+        }
+    }
+
+    /// However it ends, it says nothing about the provider's health: the provider itself said what went wrong, which may be
+    /// the request.
+    pub fn acquit(&mut self) {
+        self.verdict = None;
     }
 }
 

@@ -57,8 +57,11 @@ impl Upstreams {
         }
         match &provider.target {
             Target::Endpoint { origin, .. } => {
-                self.exchange(outgoing, prepared, provider, origin, None, deadline)
-                    .await
+                let mut result = self
+                    .exchange(outgoing, prepared, provider, origin, None, deadline)
+                    .await;
+                settle::follow(&backend.provider, None, &mut result);
+                result
             }
             Target::Service { service, balancer, .. } => {
                 let ready = self.endpoints.get(service);
@@ -66,13 +69,14 @@ impl Upstreams {
                 let (outstanding, tried) = chosen.ok_or(UpstreamErrorKind::NoEndpoint)?;
                 avoid.chosen(tried.address());
                 let place = outstanding.place().clone();
-                let result = self
+                let mut result = self
                     .exchange(outgoing, prepared, provider, &place, Some(outstanding), deadline)
                     .await;
                 if result.is_err() {
                     avoid.failed(tried.address());
                 }
                 let outcome = result.as_ref().err().map(|failure| failure.kind);
+                settle::follow(&backend.provider, Some(&tried), &mut result);
                 settle::endpoint(provider, balancer, tried, outcome);
                 result
             }
@@ -104,6 +108,7 @@ impl Upstreams {
             deadline,
             lease,
             outstanding,
+            verdict: None,
         };
         if !head.status.is_success() {
             let body = match read(rest, ERROR_BYTES, deadline).await {

@@ -130,6 +130,11 @@ impl EndpointTry {
         self.endpoint.address
     }
 
+    /// The endpoint itself.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
     /// The endpoint answered.
     pub fn succeeded(self) {
         self.endpoint.breaker.succeeded(Instant::now());
@@ -252,17 +257,31 @@ impl Balancer {
 
     /// Says that a request failed. Never more than half of the endpoints are taken out.
     pub fn failed(&self, tried: &EndpointTry, rule: &Rule, error: UpstreamErrorKind) -> Consequence {
+        self.judge(rule, |now, may_eject| {
+            tried.endpoint.breaker.failed(&tried.pass, now, rule, error, may_eject)
+        })
+    }
+
+    /// Says that an answer of an endpoint broke off after it had begun. The same holds.
+    pub fn broke_off(&self, endpoint: &Endpoint, rule: &Rule, error: UpstreamErrorKind) -> Consequence {
+        self.judge(rule, |now, may_eject| {
+            endpoint.breaker.broke_off(now, rule, error, may_eject)
+        })
+    }
+
+    /// What follows from a failure; `fail` counts it, asks whether one more may go out, and says whether it now is.
+    fn judge(&self, rule: &Rule, fail: impl FnOnce(Instant, &mut dyn FnMut() -> bool) -> bool) -> Consequence {
         let now = Instant::now();
         let mut none_good = false;
         let guard = self.ejecting.lock();
-        let may_eject = || {
+        let mut may_eject = || {
             let known = self.known.load();
             let out = known.endpoints.iter().filter(|other| !other.breaker.is_in()).count();
             let allowed = (out + 1) * 2 <= known.endpoints.len();
             none_good = !allowed && known.endpoints.iter().all(|other| other.breaker.is_bad(rule));
             allowed
         };
-        let ejected = tried.endpoint.breaker.failed(&tried.pass, now, rule, error, may_eject);
+        let ejected = fail(now, &mut may_eject);
         drop(guard);
         match (ejected, none_good) {
             (true, _) => Consequence::Ejected,
