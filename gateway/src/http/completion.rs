@@ -1,6 +1,7 @@
 //! A request for tokens, from its head to the beginning of its answer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -139,12 +140,29 @@ impl Head<'_> {
         exchange.hold(permit);
         let provider = forwarded.provider.as_ref().map(|provider| Arc::clone(&provider.name));
         exchange.served_by(provider, forwarded.tries);
-        self.answer(&outgoing, forwarded, exchange)
+        self.answer(&outgoing, route, forwarded, exchange)
     }
 
-    fn answer(&self, outgoing: &Outgoing, forwarded: Forwarded, exchange: Exchange) -> Response<GatewayBody> {
+    fn answer(
+        &self,
+        outgoing: &Outgoing,
+        route: &Route,
+        forwarded: Forwarded,
+        mut exchange: Exchange,
+    ) -> Response<GatewayBody> {
         let mut response = match forwarded.result {
-            Ok(answer) => self.succeeded(outgoing, answer, exchange),
+            Ok(answer) => {
+                let dropped = (!answer.dropped.is_empty()).then(|| headers::list(&answer.dropped));
+                if let Some(fields) = &dropped {
+                    route.lossy.fetch_add(1, Relaxed);
+                    exchange.dropped(fields);
+                }
+                let mut response = self.succeeded(outgoing, answer, exchange);
+                if let Some(fields) = dropped {
+                    response.headers_mut().insert(headers::X_DROPPED, fields);
+                }
+                response
+            }
             Err(failure) => {
                 let kind = failure.kind;
                 let response = self.teller.failed(failure);
@@ -172,6 +190,7 @@ impl Head<'_> {
             body,
             translated,
             usage,
+            dropped: _,
         } = answer;
         let status = head.status;
         let body: GatewayBody = match body {
@@ -221,6 +240,7 @@ impl Head<'_> {
             started: Instant::now(),
             tries: 0,
             usage: tokenweir_llm::Usage::default(),
+            dropped: None,
         })
     }
 }

@@ -1,8 +1,10 @@
 //! Which headers pass from the client to a provider and back.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// The request's id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -12,6 +14,8 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub const X_PROVIDER: HeaderName = HeaderName::from_static("x-tokenweir-provider");
 /// How many tries the answer took; only there if it was more than one.
 pub const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-tokenweir-attempts");
+/// Fields of the request that the provider has never seen, as it has no words for them and the route says to drop such.
+pub const X_DROPPED: HeaderName = HeaderName::from_static("x-tokenweir-dropped");
 /// The provider's own id of the request, for its support.
 pub const X_PROVIDER_REQUEST_ID: HeaderName = HeaderName::from_static("x-tokenweir-provider-request-id");
 
@@ -50,6 +54,33 @@ pub fn client_timeout(headers: &HeaderMap, stream: bool) -> Option<Duration> {
 /// A time in seconds, to the millisecond, as a header.
 pub fn seconds(time: Duration) -> HeaderValue {
     HeaderValue::from_str(&format!("{:.3}", time.as_secs_f64())).unwrap_or(HeaderValue::from_static("0"))
+}
+
+/// Most bytes of a list of fields, whose names the client chooses.
+const LONGEST_LIST: usize = 1_024;
+/// What stands between two names.
+const SEPARATOR: &str = ", ";
+/// What stands at the end of a list that would be longer.
+const MORE: &str = ", ...";
+/// What a header, or the list in it, cannot hold; besides all that is not ASCII.
+const UNLISTED: &AsciiSet = &CONTROLS.add(b' ').add(b',').add(b'%');
+
+/// Names of fields as a header: `tools[0].strict, top_k`. Bytes that a header or the list cannot hold are written as in
+/// URLs (`%2C`); a list that would be too long ends early, with `...`.
+pub fn list(fields: &[Box<str>]) -> HeaderValue {
+    let mut list = String::new();
+    for field in fields {
+        let name = Cow::from(utf8_percent_encode(field, UNLISTED));
+        if list.len() + SEPARATOR.len() + name.len() + MORE.len() > LONGEST_LIST {
+            list.push_str(MORE);
+            break;
+        }
+        if !list.is_empty() {
+            list.push_str(SEPARATOR);
+        }
+        list.push_str(&name);
+    }
+    HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) and some that older software sends in their place.
@@ -250,6 +281,20 @@ mod tests {
             assert_eq!(timeout(&[("x-request-timeout", nonsense)], false), None, "{nonsense}");
         }
         assert_eq!(seconds(Duration::from_millis(1_234)), "1.234");
+    }
+
+    #[test]
+    fn a_list_of_fields_is_a_header_whatever_the_client_calls_them() {
+        let listed = |fields: &[&str]| {
+            let fields: Vec<Box<str>> = fields.iter().map(|field| Box::from(*field)).collect();
+            list(&fields).to_str().unwrap().to_owned()
+        };
+        assert_eq!(listed(&["tools[0].strict", "top_k"]), "tools[0].strict, top_k");
+        assert_eq!(listed(&["a,b\r\nc%", "ü"]), "a%2Cb%0D%0Ac%25, %C3%BC");
+        let long = "x".repeat(200);
+        let many = listed(&[&*long; 32]);
+        assert!(many.len() <= LONGEST_LIST && many.ends_with("x, ..."), "{many}");
+        assert_eq!(listed(&[&"\n".repeat(2_000)]), ", ...");
     }
 
     #[test]

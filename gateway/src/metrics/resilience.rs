@@ -1,4 +1,6 @@
-//! Health of providers and the budget of retries.
+//! Health of providers, and what routes do besides passing requests on.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
@@ -63,6 +65,15 @@ pub(super) fn health(encoder: &mut DescriptorEncoder<'_>, plan: &Plan, endpoints
     )?;
     for route in &routes {
         family.counter(&[("route", &*route.name)], route.hedges.cancelled_tokens())?;
+    }
+    let mut family = Family::new(
+        encoder,
+        "tokenweir_requests_with_dropped_fields",
+        "Answers to requests of which fields were left out, as the provider has no words for them",
+        MetricType::Counter,
+    )?;
+    for route in &routes {
+        family.counter(&[("route", &*route.name)], route.lossy.load(Relaxed))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokenweir_config as config;
@@ -142,6 +143,7 @@ struct RouteLive {
     budget: Arc<RetryBudget>,
     first_tokens: Arc<FirstTokens>,
     hedges: Arc<HedgeCounts>,
+    lossy: Arc<AtomicU64>,
 }
 
 impl RouteLive {
@@ -150,6 +152,7 @@ impl RouteLive {
             budget: Arc::new(RetryBudget::new(Instant::now())),
             first_tokens: Arc::default(),
             hedges: Arc::default(),
+            lossy: Arc::default(),
         }
     }
 
@@ -158,6 +161,7 @@ impl RouteLive {
             budget: Arc::clone(&route.budget),
             first_tokens: Arc::clone(&route.first_tokens),
             hedges: Arc::clone(&route.hedges),
+            lossy: Arc::clone(&route.lossy),
         }
     }
 }
@@ -223,6 +227,7 @@ fn route(
         budget: live.budget,
         first_tokens: live.first_tokens,
         hedges: live.hedges,
+        lossy: live.lossy,
         priority: source.priority,
         drop_unsupported: source.drop_unsupported,
         since_unix,

@@ -36,6 +36,8 @@ pub struct Route {
     pub first_tokens: Arc<FirstTokens>,
     /// What came of tries beside others.
     pub hedges: Arc<HedgeCounts>,
+    /// How many answers there were to requests of which fields were left out.
+    pub lossy: Arc<AtomicU64>,
     /// Priority for tenants that have none.
     pub priority: i32,
     /// Leave out what a target cannot express, instead of refusing the request.

@@ -42,6 +42,8 @@ pub struct AccessLog {
     pub tries: u32,
     /// Tokens, as far as they are known.
     pub usage: Usage,
+    /// Fields of the request that the provider has never seen, as the answer's header names them.
+    pub dropped: Option<HeaderValue>,
 }
 
 impl AccessLog {
@@ -62,6 +64,7 @@ impl AccessLog {
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             input_tokens = self.usage.prompt_tokens,
             output_tokens = self.usage.completion_tokens,
+            dropped = self.dropped.as_ref().and_then(|fields| fields.to_str().ok()),
             "request"
         );
     }
@@ -88,6 +91,13 @@ impl Exchange {
         self.provider = provider;
         if let Some(log) = &mut self.log {
             log.tries = tries;
+        }
+    }
+
+    /// Says which fields of the request were left out.
+    pub fn dropped(&mut self, fields: &HeaderValue) {
+        if let Some(log) = &mut self.log {
+            log.dropped = Some(fields.clone());
         }
     }
 

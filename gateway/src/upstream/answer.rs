@@ -32,6 +32,8 @@ pub struct Answer {
     pub translated: Option<Pair>,
     /// What a whole answer that was translated has cost. Boxed, as all answers are moved about and few are translated.
     pub usage: Option<Box<Usage>>,
+    /// The client's fields that the provider has never seen, as it has no words for them.
+    pub dropped: Vec<Box<str>>,
 }
 
 impl Answer {
@@ -45,6 +47,7 @@ impl Answer {
             body: AnswerBody::Whole(json),
             translated: None,
             usage: None,
+            dropped: Vec::new(),
         }
     }
 }

@@ -162,6 +162,7 @@ impl Upstreams {
             body,
             translated: prepared.translated,
             usage: None,
+            dropped: prepared.dropped.clone(),
         };
         match prepared.translated {
             Some(pair) => Ok(outgoing.translate(pair, answer)?),

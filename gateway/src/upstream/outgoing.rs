@@ -55,6 +55,8 @@ pub(super) struct Prepared<'a> {
     pub body: Pieces,
     /// Between whose words the answer is to be translated; `None`: both are the same.
     pub translated: Option<Pair>,
+    /// The client's fields that the provider has no words for and that the route leaves out.
+    pub dropped: Vec<Box<str>>,
 }
 
 /// The coding that is none.
@@ -80,6 +82,7 @@ impl Outgoing {
                 model,
                 body: self.body(model),
                 translated: None,
+                dropped: Vec::new(),
             })),
             Passage::Translated(client, wire) => {
                 let pair = Pair::Conversation(client, wire);

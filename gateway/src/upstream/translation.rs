@@ -26,7 +26,7 @@ pub enum Pair {
 
 impl Pair {
     /// A request whose body is in the provider's words.
-    pub(super) fn prepared(self, model: &str, body: Bytes) -> Prepared<'_> {
+    pub(super) fn prepared(self, model: &str, written: Written) -> Prepared<'_> {
         let operation = match self {
             Self::Embeddings(_) => Operation::Embeddings,
             Self::Conversation(_, Wire::Messages) => Operation::Messages,
@@ -36,8 +36,9 @@ impl Pair {
         Prepared {
             operation,
             model,
-            body: body.into(),
+            body: written.body.into(),
             translated: Some(self),
+            dropped: written.dropped,
         }
     }
 
@@ -66,6 +67,27 @@ pub struct Conversation {
 }
 
 type Refusal = Box<OpenAiError>;
+
+/// A body in a provider's words.
+#[derive(Debug)]
+pub(super) struct Written {
+    body: Bytes,
+    /// The client's fields that are not in it.
+    dropped: Vec<Box<str>>,
+}
+
+impl Written {
+    /// A body without some fields, unless the route wants all of them or none.
+    fn new(body: Vec<u8>, missing: Option<Unsupported>, drop_unsupported: bool) -> Result<Self, Refusal> {
+        match missing {
+            Some(missing) if !drop_unsupported => Err(Box::new(unsupported(&missing))),
+            missing => Ok(Self {
+                body: body.into(),
+                dropped: missing.map(|missing| missing.fields).unwrap_or_default(),
+            }),
+        }
+    }
+}
 
 fn unsupported(what: &Unsupported) -> OpenAiError {
     let error = OpenAiError::new(ErrorKind::InvalidRequest, what.to_string()).with_code("unsupported_parameter");
@@ -96,7 +118,7 @@ impl Outgoing {
         wire: Wire,
         model: &str,
         chat: ChatFlavor,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Written, Refusal> {
         let request = self
             .read(|body| read_request(client, body))
             .map_err(|error| Box::new(error.into()))?;
@@ -106,15 +128,16 @@ impl Outgoing {
             max_tokens: None,
             chat,
         };
-        let body = translation.request(request, &target, self.drop_unsupported);
-        body.map(Bytes::from).map_err(|error| Box::new(unsupported(&error)))
+        let (body, missing) = translation.write(request, &target);
+        Written::new(body, missing, self.drop_unsupported)
     }
 
     /// The same for embeddings.
-    pub(super) fn embeddings_body(&self, wire: EmbeddingsWire, model: &str) -> Result<Bytes, Refusal> {
+    pub(super) fn embeddings_body(&self, wire: EmbeddingsWire, model: &str) -> Result<Written, Refusal> {
         let embed = self.embed().map_err(|error| Box::new(error.into()))?;
-        let body = wire.request(embed, model, self.drop_unsupported);
-        body.map(Bytes::from).map_err(|error| Box::new(unsupported(&error)))
+        let written = wire.write(embed, model);
+        let (body, missing) = written.map_err(|error| Box::new(unsupported(&error)))?;
+        Written::new(body, missing, self.drop_unsupported)
     }
 
     /// How many tokens the request has, by estimate, in the words of the client's API.

@@ -65,12 +65,19 @@ impl EmbeddingsWire {
     /// Writes a request for a model. What the wire has no place for is an error, unless it is to be dropped; an input
     /// cannot be dropped.
     pub fn request(self, embed: &Embed, model: &str, drop_unsupported: bool) -> Result<Vec<u8>, Unsupported> {
+        match self.write(embed, model)? {
+            (_, Some(unsupported)) if !drop_unsupported => Err(unsupported),
+            (body, _) => Ok(body),
+        }
+    }
+
+    /// Writes a request for a model without what the wire has no place for, and says what that is, if there is any. An
+    /// error if it is an input, without which there is no request.
+    pub fn write(self, embed: &Embed, model: &str) -> Result<(Vec<u8>, Option<Unsupported>), Unsupported> {
         let mut report = Report::about(self.name());
-        let body = request::write(self, embed, model, &mut report);
-        match (report.finish(), body) {
-            (Err(unsupported), Some(_)) if !drop_unsupported => Err(unsupported),
-            (_, Some(body)) => Ok(body),
-            (_, None) => Err(Unsupported {
+        match request::write(self, embed, model, &mut report) {
+            Some(body) => Ok((body, report.finish().err())),
+            None => Err(Unsupported {
                 fields: vec!["input".into()],
                 target: self.name(),
             }),

@@ -47,12 +47,17 @@ impl Translation {
         target: &Target<'_>,
         drop_unsupported: bool,
     ) -> Result<Vec<u8>, Unsupported> {
+        match self.write(request, target) {
+            (_, Some(unsupported)) if !drop_unsupported => Err(unsupported),
+            (body, _) => Ok(body),
+        }
+    }
+
+    /// Writes a request for a target without what its wire has no place for, and says what that is, if there is any.
+    pub fn write(&self, request: &Request, target: &Target<'_>) -> (Vec<u8>, Option<Unsupported>) {
         let mut report = Report::about(self.wire.name);
         let body = (self.wire.write_request)(request, target, &mut report);
-        match report.finish() {
-            Err(unsupported) if !drop_unsupported => Err(unsupported),
-            _ => Ok(body),
-        }
+        (body, report.finish().err())
     }
 
     /// Translates a whole answer; also says what it has cost.

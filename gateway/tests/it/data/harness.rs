@@ -316,6 +316,13 @@ impl Gateway {
         Arc::clone(&found.unwrap().hedges)
     }
 
+    /// How many answers there were to requests of which fields were left out.
+    pub fn lossy(&self, route: &str) -> u64 {
+        let plan = self.plan.load_full();
+        let found = plan.routes().find(|r| &*r.name == route);
+        found.unwrap().lossy.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Requests at all providers.
     pub fn in_flight(&self) -> u32 {
         self.plan
