@@ -141,6 +141,11 @@ impl Candidates {
         self.backends[backend].provider.release(wants.tokens);
     }
 
+    /// What is live about the provider of a backend.
+    pub(super) fn provider(&self, backend: usize) -> &Live {
+        &self.backends[backend].provider
+    }
+
     fn set(&self, mut is: impl FnMut(&Candidate) -> bool) -> BackendSet {
         self.backends
             .iter()

@@ -60,6 +60,13 @@ impl Place {
             Self::Provider(provider) => provider.release(wants.tokens),
         }
     }
+
+    fn provider(&self) -> &Live {
+        match self {
+            Self::Backend { candidates, at } => candidates.provider(*at),
+            Self::Provider(provider) => provider,
+        }
+    }
 }
 
 impl Permit {
@@ -121,6 +128,14 @@ impl Permit {
     pub fn adopt(&mut self, mut extra: Extra) {
         self.leave_provider();
         self.place = extra.place.take();
+    }
+
+    /// The request has cost so many tokens, by the count of the provider where it has its place now. Takes the permit, so
+    /// that no request is counted twice: tries before this one, and the one beside it, had places of their own.
+    pub fn settle(self, tokens: u64) {
+        if let Some(place) = &self.place {
+            place.provider().rates.settle(self.wants.tokens, tokens);
+        }
     }
 
     /// Gives the place at the provider back while the request lives on, such as between two tries.

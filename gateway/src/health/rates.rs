@@ -55,9 +55,24 @@ impl Bucket {
     }
 
     fn give_back(&self, cost: u64) {
-        let per_minute = self.per_minute.load(Relaxed);
-        if let Some(price) = cost.saturating_mul(MINUTE_MICROS).checked_div(per_minute) {
-            self.paid_at.fetch_sub(price, Relaxed);
+        self.correct(cost, 0);
+    }
+
+    /// What was taken as `taken` has cost `cost`: as if it had been known then. What is given back frees no more than a burst,
+    /// as what comes next begins to pay in its own moment at the earliest.
+    fn correct(&self, taken: u64, cost: u64) {
+        let price = |cost: u64| {
+            cost.saturating_mul(MINUTE_MICROS)
+                .checked_div(self.per_minute.load(Relaxed))
+        };
+        let (Some(before), Some(after)) = (price(taken), price(cost)) else {
+            return;
+        };
+        if before != after {
+            // Never refused, so that the result says nothing.
+            let _ = self.paid_at.fetch_update(Relaxed, Relaxed, |paid_at| {
+                Some(paid_at.saturating_sub(before).saturating_add(after))
+            });
         }
     }
 }
@@ -114,6 +129,12 @@ impl Rates {
         taken
     }
 
+    /// A request that was let through as one of `estimate` tokens has cost `tokens`: the difference is given back, or holds
+    /// up those behind it. To be said once for what was let through once.
+    pub fn settle(&self, estimate: u64, tokens: u64) {
+        self.tokens.correct(estimate, tokens);
+    }
+
     /// The provider says that it takes nothing before `until`. True if that is news.
     pub fn exhausted(&self, until: Instant) -> bool {
         let until = self.moment(until);
@@ -167,6 +188,33 @@ mod tests {
         assert!(rates.try_take(60_000, start), "ten minutes' worth");
         assert!(!rates.try_take(1, start + Duration::from_secs(590)));
         assert!(rates.try_take(1, start + Duration::from_mins(10)));
+    }
+
+    #[test]
+    fn what_a_request_has_cost_takes_the_place_of_its_estimate_in_both_directions() {
+        let start = Instant::now();
+        let rates = Rates::new(start);
+        rates.configure(None, Some(60_000));
+        // A thousand tokens a second. Taken as ten seconds' worth, and then it was one, or twenty.
+        for (cost, opens_after) in [(10_000, 4), (1_000, 0), (20_000, 14)] {
+            let rates = Rates::new(start);
+            rates.configure(None, Some(60_000));
+            assert!(rates.try_take(10_000, start));
+            rates.settle(10_000, cost);
+            let opens_in = rates.opens_in(start).as_millis();
+            assert_eq!(opens_in.div_ceil(1_000), opens_after, "{cost}: {opens_in} ms");
+        }
+        // However much is given back, what may go at once is a burst.
+        for _ in 0..100 {
+            rates.settle(1_000_000, 0);
+        }
+        let sent = (0..100).filter(|_| rates.try_take(1_000, start)).count();
+        assert!((6..=7).contains(&sent), "{sent}");
+        // Where there is no limit, there is nothing to correct; numbers that nobody has are no trouble.
+        Rates::new(start).settle(5, 7);
+        rates.settle(u64::MAX, 0);
+        rates.settle(0, u64::MAX);
+        rates.settle(u64::MAX, u64::MAX);
     }
 
     #[test]

@@ -16,7 +16,35 @@ pub struct Exchange {
     meter: Option<RequestMeter>,
     permit: Option<Permit>,
     provider: Option<Arc<str>>,
+    /// The provider's own numbers so far.
+    used: Used,
     log: Option<Box<AccessLog>>,
+}
+
+/// The tokens of a request, as far as its provider has told them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    input: Option<u64>,
+    output: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Used {
+    /// Takes over what is told. The numbers are totals: a later one replaces an earlier one.
+    fn note(&mut self, usage: &Usage) {
+        self.input = usage.prompt_tokens.or(self.input);
+        self.output = usage.completion_tokens.or(self.output);
+        self.total = usage.total_tokens.or(self.total);
+    }
+
+    /// All tokens, once they are known.
+    fn tokens(self) -> Option<u64> {
+        match (self.input, self.output) {
+            (Some(input), Some(output)) => Some(input.saturating_add(output)),
+            // Embeddings have no output.
+            _ => self.total,
+        }
+    }
 }
 
 /// One line of the access log, as far as it is known.
@@ -77,6 +105,7 @@ impl Exchange {
             meter: Some(meter),
             permit: None,
             provider: None,
+            used: Used::default(),
             log,
         }
     }
@@ -125,6 +154,7 @@ impl Exchange {
         if let Some(meter) = &self.meter {
             meter.usage(usage.prompt_tokens, usage.completion_tokens);
         }
+        self.used.note(&usage);
         if let Some(log) = &mut self.log {
             log.usage = usage;
         }
@@ -149,8 +179,13 @@ impl Exchange {
 
     /// The request has ended. `error` is from a closed list; `None` for success.
     pub fn end(mut self, status: u16, error: Option<&'static str>) {
-        // The place goes first, so that whoever waits for it does not wait for the bookkeeping.
-        self.permit = None;
+        // The place goes first, so that whoever waits for it does not wait for the bookkeeping. What broke off has cost more
+        // than its provider has told, and stays with its estimate.
+        if let Some(permit) = self.permit.take()
+            && let (None, Some(tokens)) = (error, self.used.tokens())
+        {
+            permit.settle(tokens);
+        }
         if let Some(meter) = self.meter.take() {
             meter.finish(status, error);
         }
