@@ -17,7 +17,7 @@ use super::headers;
 use crate::admission::{Admission, BackendSet, Claim, Joined, Permit, Rejected};
 use crate::meter::{Refusal, RequestLabels, RequestMeter};
 use crate::plan::{Caller, Plan, Route};
-use crate::relay::{AccessLog, EventRelay, Exchange, GatewayBody, PlainRelay, TranslatedRelay};
+use crate::relay::{AccessLog, Exchange, GatewayBody, PassedEvents, PlainRelay, StreamRelay, TranslatedEvents};
 use crate::server::{Active, Worker};
 use crate::upstream::{Answer, AnswerBody, Conversation, Forwarded, Outgoing};
 
@@ -210,9 +210,10 @@ impl Head<'_> {
                     .answer(rest.deadline.saturating_duration_since(Instant::now()));
                 let translation = translated.and_then(|pair| outgoing.stream_translation(pair));
                 if let Some(translation) = translation {
-                    TranslatedRelay::new(translation, &first, rest, exchange).into()
+                    StreamRelay::new(TranslatedEvents::new(translation), first, rest, exchange).into()
                 } else if events {
-                    EventRelay::new(self.operation, first, rest, exchange, outgoing.adds_usage()).into()
+                    let passed = PassedEvents::new(self.operation, outgoing.adds_usage());
+                    StreamRelay::new(passed, first, rest, exchange).into()
                 } else {
                     PlainRelay::new(self.operation, first, rest, exchange).into()
                 }

@@ -1,51 +1,32 @@
 //! A stream of events, passed on byte for byte as its events are complete.
 //!
-//! The relay looks into each event for tokens and usage. It leaves out one thing: the usage chunk that the gateway asked
-//! the provider for and the client did not. It adds one thing: an error event when the provider breaks off, as a status
-//! can no longer tell.
-
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! Each event is looked into for tokens and usage. One thing is left out: the usage chunk that the gateway asked the
+//! provider for and the client did not. One thing is added: an error event when the provider breaks off.
 
 use bytes::{Bytes, BytesMut};
-use hyper::body::Body as _;
 use tokenweir_llm::response::Inspector;
 use tokenweir_llm::sse::{Event, Parser};
 use tokenweir_llm::{Operation, Payload};
 
+use super::error_of;
 use super::exchange::Exchange;
-use super::watchdog::Watchdog;
-use super::{AFTER_LAST, error_of};
+use super::stream::{Carry, Heard};
 use crate::meter::UpstreamErrorKind;
-use crate::upstream::Rest;
 
 /// Largest event: an image or audio in one delta stays below it.
 const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// The body of a streamed answer.
+/// Passes events on.
 #[derive(Debug)]
-pub struct EventRelay {
-    /// `None` once the provider's body is over, one way or the other.
-    rest: Option<Rest>,
+pub struct PassedEvents {
     parser: Parser,
     /// Bytes that the parser holds back, as their event is not complete.
     held: usize,
-    watchdog: Watchdog,
-    /// `None` after the end was counted.
-    exchange: Option<Exchange>,
     hide_usage: bool,
     operation: Operation,
     inspector: Inspector,
-    /// What goes to the client next.
-    ready: Bytes,
-    seen: Seen,
-}
-
-/// What has passed.
-#[derive(Debug, Default)]
-struct Seen {
     stage: Stage,
-    /// An error event of the provider.
+    /// The provider has sent an error event.
     error: bool,
     /// Events that the client has got.
     events: u64,
@@ -67,74 +48,69 @@ enum Stage {
     Done,
 }
 
-impl Seen {
-    fn reach(&mut self, stage: Stage) {
-        self.stage = self.stage.max(stage);
-    }
-
-    fn is_done(&self) -> bool {
-        self.stage == Stage::Done
-    }
-
-    /// Whether the client has all it waits for.
-    fn is_complete(&self) -> bool {
-        self.stage >= Stage::Complete
-    }
-}
-
-impl EventRelay {
-    /// Relays a stream of that operation whose first bytes are here. With `hide_usage` the usage chunk is counted and not
-    /// passed on.
-    pub fn new(operation: Operation, first: Bytes, rest: Rest, exchange: Exchange, hide_usage: bool) -> Self {
-        let watchdog = Watchdog::new(rest.idle, rest.deadline);
-        exchange.first_byte();
-        let mut relay = Self {
-            rest: Some(rest),
+impl PassedEvents {
+    /// For a stream of that operation. With `hide_usage` the usage chunk is counted and not passed on.
+    pub fn new(operation: Operation, hide_usage: bool) -> Self {
+        Self {
             parser: Parser::new(MAX_EVENT_BYTES),
             held: 0,
-            watchdog,
-            exchange: Some(exchange),
             hide_usage,
             operation,
             inspector: operation.into(),
-            ready: Bytes::new(),
-            seen: Seen::default(),
-        };
-        relay.accept(first);
-        relay
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.rest.is_none() && self.ready.is_empty()
-    }
-
-    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        loop {
-            if !self.ready.is_empty() {
-                return Poll::Ready(Some(std::mem::take(&mut self.ready)));
-            }
-            let Some(rest) = &mut self.rest else {
-                return Poll::Ready(None);
-            };
-            match Pin::new(&mut rest.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.watchdog.progress();
-                    if let Ok(data) = frame.into_data() {
-                        self.accept(data);
-                    }
-                }
-                Poll::Ready(Some(Err(_))) => self.broke_off(UpstreamErrorKind::Interrupted),
-                Poll::Ready(None) => self.ended(),
-                Poll::Pending => match self.watchdog.poll_over(cx) {
-                    Poll::Ready(kind) => self.broke_off(kind),
-                    Poll::Pending => return Poll::Pending,
-                },
-            }
+            stage: Stage::default(),
+            error: false,
+            events: 0,
         }
     }
 
-    /// Takes a piece of the provider's body and makes ready what is complete.
-    fn accept(&mut self, piece: Bytes) {
+    /// What is known now, with `broken` for what cannot be understood.
+    fn heard(&self, broken: Option<UpstreamErrorKind>) -> Heard {
+        Heard {
+            complete: self.stage >= Stage::Complete,
+            error: self.error,
+            over: false,
+            broken,
+        }
+    }
+
+    /// Counts what an event says; whether the client gets it.
+    fn passes(&mut self, event: &Event, exchange: &mut Exchange) -> bool {
+        if self.stage == Stage::Done {
+            return false;
+        }
+        let passes = match event.data().map(|data| self.inspector.inspect(data)) {
+            None | Some(Payload::Other) => true,
+            Some(Payload::Done) => {
+                self.stage = Stage::Done;
+                true
+            }
+            Some(Payload::Error) => {
+                self.error = true;
+                true
+            }
+            Some(Payload::Chunk(chunk)) => {
+                let stage = match (chunk.last, chunk.finished) {
+                    (true, _) => Stage::Complete,
+                    (false, true) => Stage::Finished,
+                    (false, false) => Stage::Begun,
+                };
+                self.stage = self.stage.max(stage);
+                if chunk.bears_tokens() {
+                    exchange.stream_tokens(chunk.tokens);
+                }
+                if let Some(usage) = chunk.usage {
+                    exchange.usage(usage);
+                }
+                !(self.hide_usage && chunk.is_usage_only())
+            }
+        };
+        self.events += u64::from(passes);
+        passes
+    }
+}
+
+impl Carry for PassedEvents {
+    fn piece(&mut self, piece: Bytes, exchange: &mut Exchange, ready: &mut Bytes) -> Heard {
         let fresh = self.held == 0;
         self.held += piece.len();
         let mut complete = 0;
@@ -145,8 +121,7 @@ impl EventRelay {
             match self.parser.next_event() {
                 Ok(Some(event)) => {
                     complete += event.raw().len();
-                    if self.passes(&event) {
-                        self.seen.events += 1;
+                    if self.passes(&event, exchange) {
                         events.add(event.into_raw());
                     } else {
                         hidden = true;
@@ -154,65 +129,22 @@ impl EventRelay {
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    self.ready = events.join();
-                    self.broke_off(UpstreamErrorKind::Malformed);
-                    return;
+                    *ready = events.join();
+                    return self.heard(Some(UpstreamErrorKind::Malformed));
                 }
             }
         }
         self.held -= complete;
         // The usual piece holds whole events: it goes on as it is.
-        self.ready = if fresh && self.held == 0 && !hidden {
+        *ready = if fresh && self.held == 0 && !hidden {
             piece
         } else {
             events.join()
         };
+        self.heard(None)
     }
 
-    /// Counts what an event says; whether the client gets it.
-    fn passes(&mut self, event: &Event) -> bool {
-        if self.seen.is_done() {
-            return false;
-        }
-        let Some(exchange) = &mut self.exchange else {
-            return false;
-        };
-        match event.data().map(|data| self.inspector.inspect(data)) {
-            None | Some(Payload::Other) => {}
-            Some(Payload::Done) => {
-                self.seen.reach(Stage::Done);
-                self.watchdog.allow_only(AFTER_LAST);
-            }
-            Some(Payload::Error) => {
-                self.seen.error = true;
-                exchange.upstream_error(UpstreamErrorKind::Interrupted);
-                if let Some(rest) = &mut self.rest {
-                    rest.acquit();
-                }
-            }
-            Some(Payload::Chunk(chunk)) => {
-                self.seen.reach(match (chunk.last, chunk.finished) {
-                    (true, _) => Stage::Complete,
-                    (false, true) => Stage::Finished,
-                    (false, false) => Stage::Begun,
-                });
-                if chunk.last {
-                    self.watchdog.allow_only(AFTER_LAST);
-                }
-                if chunk.bears_tokens() {
-                    exchange.stream_tokens(chunk.tokens);
-                }
-                if let Some(usage) = chunk.usage {
-                    exchange.usage(usage);
-                }
-                return !(self.hide_usage && chunk.is_usage_only());
-            }
-        }
-        true
-    }
-
-    /// The provider's body is over.
-    fn ended(&mut self) {
+    fn end(&mut self, exchange: &mut Exchange, ready: &mut Bytes) -> Heard {
         let parser = std::mem::replace(&mut self.parser, Parser::new(0));
         let mut cut = false;
         if let Some(tail) = parser.finish() {
@@ -223,67 +155,25 @@ impl EventRelay {
                     .event
                     .data()
                     .is_some_and(|data| !matches!(Inspector::from(self.operation).inspect(data), Payload::Other));
-            if whole && self.passes(&tail.event) {
+            if whole && self.passes(&tail.event, exchange) {
                 let mut events = Joined::default();
                 events.add(tail.event.into_raw());
                 if !tail.terminated {
                     events.add(Bytes::from_static(b"\n\n"));
                 }
-                self.ready = events.join();
+                *ready = events.join();
             }
             cut = !whole;
         }
-        let broken = cut || self.seen.stage == Stage::Begun;
-        if broken && self.seen.stage < Stage::Finished && !self.seen.error {
-            self.broke_off(UpstreamErrorKind::Interrupted);
-            return;
-        }
-        if let Some(rest) = self.rest.take() {
-            rest.finish();
-        }
-        self.count_end();
+        let broken = (cut || self.stage == Stage::Begun) && self.stage < Stage::Finished && !self.error;
+        self.heard(broken.then_some(UpstreamErrorKind::Interrupted))
     }
 
-    /// The provider failed: tells the client by an event, unless it has all it waits for.
-    fn broke_off(&mut self, kind: UpstreamErrorKind) {
-        let rest = self.rest.take();
-        if self.seen.is_complete() || self.seen.error {
-            self.count_end();
-            if let Some(rest) = rest {
-                rest.enough();
-            }
-            return;
-        }
-        if let Some(rest) = rest {
-            rest.broke_off(kind);
-        }
-        let event = error_of(kind).to_event_of(self.operation, self.seen.events);
+    fn fail(&mut self, kind: UpstreamErrorKind, ready: &mut Bytes) {
         let mut events = Joined::default();
-        events.add(std::mem::take(&mut self.ready));
-        events.add(event);
-        self.ready = events.join();
-        if let Some(exchange) = self.exchange.take() {
-            exchange.upstream_error(kind);
-            exchange.end(200, Some(kind.as_str()));
-        }
-    }
-
-    fn count_end(&mut self) {
-        if let Some(exchange) = self.exchange.take() {
-            exchange.end(200, self.seen.error.then_some(UpstreamErrorKind::Interrupted.as_str()));
-        }
-    }
-}
-
-impl Drop for EventRelay {
-    fn drop(&mut self) {
-        // A client that has read the last event may close at once: it has got everything. Any other one went away.
-        if self.seen.is_complete() {
-            self.count_end();
-            if let Some(rest) = self.rest.take() {
-                rest.enough();
-            }
-        }
+        events.add(std::mem::take(ready));
+        events.add(error_of(kind).to_event_of(self.operation, self.events));
+        *ready = events.join();
     }
 }
 

@@ -3,6 +3,7 @@
 mod events;
 mod exchange;
 mod plain;
+mod stream;
 mod translated;
 mod watchdog;
 
@@ -14,15 +15,18 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokenweir_llm::{ErrorKind, OpenAiError};
 
-pub use events::EventRelay;
+pub use events::PassedEvents;
 pub use exchange::{AccessLog, Exchange};
 pub use plain::PlainRelay;
-pub use translated::TranslatedRelay;
+pub use stream::StreamRelay;
+pub use translated::TranslatedEvents;
 
 use crate::encoding::Encoder;
 use crate::meter::UpstreamErrorKind;
 use crate::server::Active;
 
+/// The status of a success in the meter.
+const STATUS_OK: u16 = 200;
 /// After its last event the provider has this long to end its body, so that the connection can be used again.
 const AFTER_LAST: Duration = Duration::from_secs(1);
 
@@ -66,8 +70,8 @@ pub struct GatewayBody {
 enum Kind {
     Whole(Bytes),
     // Boxed, as most answers are whole and hyper moves bodies about.
-    Events(Box<EventRelay>),
-    Translated(Box<TranslatedRelay>),
+    Events(Box<StreamRelay<PassedEvents>>),
+    Translated(Box<StreamRelay<TranslatedEvents>>),
     Plain(Box<PlainRelay>),
 }
 
@@ -112,14 +116,14 @@ impl From<Kind> for GatewayBody {
     }
 }
 
-impl From<EventRelay> for GatewayBody {
-    fn from(relay: EventRelay) -> Self {
+impl From<StreamRelay<PassedEvents>> for GatewayBody {
+    fn from(relay: StreamRelay<PassedEvents>) -> Self {
         Kind::Events(Box::new(relay)).into()
     }
 }
 
-impl From<TranslatedRelay> for GatewayBody {
-    fn from(relay: TranslatedRelay) -> Self {
+impl From<StreamRelay<TranslatedEvents>> for GatewayBody {
+    fn from(relay: StreamRelay<TranslatedEvents>) -> Self {
         Kind::Translated(Box::new(relay)).into()
     }
 }

@@ -8,17 +8,14 @@ use hyper::body::{Body as _, SizeHint};
 use tokenweir_llm::Operation;
 use tokenweir_llm::response::usage_of_answer;
 
-use super::BrokenOff;
 use super::exchange::Exchange;
 use super::watchdog::Watchdog;
+use super::{BrokenOff, STATUS_OK};
 use crate::meter::UpstreamErrorKind;
 use crate::upstream::Rest;
 
 /// Of a larger answer the usage is not read, as a copy of it is kept until its end.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
-
-/// The status of a success in the meter.
-const OK: u16 = 200;
 
 /// The body of such an answer.
 #[derive(Debug)]
@@ -118,7 +115,7 @@ impl PlainRelay {
                 let usage = usage_of_answer(self.operation, &body);
                 exchange.usage_of(usage, self.operation, &body);
             }
-            exchange.end(OK, None);
+            exchange.end(STATUS_OK, None);
         }
     }
 
@@ -128,7 +125,7 @@ impl PlainRelay {
         }
         if let Some(exchange) = self.exchange.take() {
             exchange.upstream_error(kind);
-            exchange.end(OK, Some(kind.as_str()));
+            exchange.end(STATUS_OK, Some(kind.as_str()));
         }
         BrokenOff(kind)
     }
