@@ -4,6 +4,7 @@ mod fields;
 mod pieces;
 mod rewrite;
 mod scan;
+mod text;
 
 use std::ops::Range;
 
@@ -93,6 +94,12 @@ pub enum RequestError {
         /// Column of the first error, from 0 as `serde_json` counts.
         column: usize,
     },
+    /// The body is not text. JSON is UTF-8 (RFC 8259), and what is none could be read differently by everybody.
+    #[error("the request body is not valid UTF-8: error at byte {offset}")]
+    NotUtf8 {
+        /// The first byte with which no character begins, from 0; of a compressed body after decompression.
+        offset: usize,
+    },
     /// The body is JSON, but a list, a string or another scalar.
     #[error("the request body must be a JSON object")]
     NotAnObject,
@@ -130,7 +137,7 @@ impl RequestError {
     /// The field at fault, where there is one.
     pub fn param(&self) -> Option<&str> {
         match self {
-            Self::NotJson { .. } | Self::NotAnObject => None,
+            Self::NotJson { .. } | Self::NotUtf8 { .. } | Self::NotAnObject => None,
             Self::Missing { field } | Self::WrongType { field, .. } | Self::Duplicate { field } => Some(field),
             Self::Malformed { at, .. } => Some(at),
         }
@@ -197,6 +204,7 @@ impl Peek {
     }
 
     fn read(operation: Operation, body: Pieces) -> Result<Self, RequestError> {
+        text::check(&body)?;
         let top = TopLevel::find(&body)?;
         let text = |field| top.text(field, &body);
         let missing = |field| RequestError::Missing { field };
