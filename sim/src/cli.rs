@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokenweir_process::{LogArgs, LogSetupError};
+use tokio::net::TcpListener;
 
 use crate::behaviour::{FaultChain, Latency, OutputTokens};
 use crate::config::{ConfigError, SimConfig, TlsFiles};
 use crate::net::{Sim, StartError};
+use crate::proxy::{ConnectTo, Proxy, ProxyConfig};
 
 /// A simulated LLM provider: the wires of OpenAI, Azure, Anthropic, Google and Bedrock, latency models, faults, recording.
 ///
@@ -98,11 +100,41 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve a proxy instead, which opens tunnels with CONNECT and says which at GET /sim/tunnels
+    Proxy(ProxyArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+struct ProxyArgs {
+    /// Where to listen
+    #[arg(
+        long,
+        env = "TOKENWEIR_SIM_PROXY_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "0.0.0.0:3128"
+    )]
+    listen: SocketAddr,
+
+    /// What clients must bring; without it everybody gets in
+    #[arg(
+        long,
+        env = "TOKENWEIR_SIM_PROXY_CREDENTIALS",
+        hide_env_values = true,
+        value_name = "USER:PASSWORD"
+    )]
+    credentials: Option<String>,
+
+    /// A tunnel that leads elsewhere than it says; may be given again
+    #[arg(long = "connect-to", value_name = "HOST:PORT=HOST:PORT")]
+    connect_to: Vec<ConnectTo>,
+
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -124,16 +156,26 @@ enum CliError {
     Start(#[from] StartError),
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 /// Runs the program: exit code 0 after an orderly stop, 1 after a failure, 2 for bad usage.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Command::Completions { shell }) = cli.command {
-        tokenweir_process::print_completion(shell, &mut Cli::command());
-        return ExitCode::SUCCESS;
-    }
-    match run(&cli) {
+    let done = match &cli.command {
+        Some(Command::Completions { shell }) => {
+            tokenweir_process::print_completion(*shell, &mut Cli::command());
+            Ok(())
+        }
+        Some(Command::Proxy(args)) => run_proxy(args),
+        None => run(&cli),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => tokenweir_process::report_failure("tokenweir-sim", &error),
     }
@@ -155,6 +197,28 @@ fn run(cli: &Cli) -> Result<(), CliError> {
         tracing::info!(url = %sim.url(), "serving");
         stop.cancelled().await;
         sim.stop().await;
+        Ok(())
+    })
+}
+
+fn run_proxy(args: &ProxyArgs) -> Result<(), CliError> {
+    args.logs.init()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)?;
+    runtime.block_on(async {
+        let stop = tokenweir_process::shutdown_on_signals().map_err(CliError::Runtime)?;
+        let address = args.listen;
+        let failed = |source| CliError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!(url = format!("http://{address}"), "opening tunnels");
+        let proxy = Proxy::new(ProxyConfig {
+            credentials: args.credentials.clone(),
+            connect_to: args.connect_to.clone(),
+        });
+        proxy.serve(listener, stop).await;
         Ok(())
     })
 }

@@ -26,10 +26,12 @@ pub mod behaviour;
 pub mod cli;
 mod config;
 mod net;
+mod proxy;
 mod state;
 mod wire;
 
 pub use behaviour::{Behaviour, Fault, FaultChain, Latency, OutputTokens};
 pub use config::{AwsKeys, ConfigError, GoogleAccount, SimConfig, TlsFiles};
 pub use net::{Sim, SimHandle, StartError};
+pub use proxy::{ConnectTo, NotAddresses, Proxy, ProxyConfig, Tunnel};
 pub use state::{RateLimit, RecordedRequest, RequestOutcome, Stats};

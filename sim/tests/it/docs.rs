@@ -62,5 +62,7 @@ fn statements(text: &str) -> Vec<&str> {
     let lines = text
         .lines()
         .map(|line| line.split("   //").next().unwrap_or(line).trim());
-    lines.filter(|line| !line.is_empty() && !line.starts_with("use ")).collect()
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("use "))
+        .collect()
 }

@@ -17,5 +17,6 @@ mod faults;
 mod google;
 mod latency;
 mod openai;
+mod proxy;
 mod responses;
 mod tls;

@@ -3,53 +3,16 @@
 use http::Request;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use tokenweir_e2e::harness::openai::{Chat, Connections};
 use tokenweir_e2e::harness::{HarnessError, reach, wait};
 
+use crate::support::pki::Authority;
 use crate::support::stack::{self, MODEL, Stack};
 use crate::support::{READY, SOON, TestResult, World, beside};
 
 /// The name that the tests' clients expect in the certificate.
 const NAME: &str = "edge.example.com";
 const PORT: u16 = 8443;
-
-/// An authority and what it signs.
-struct Authority {
-    der: Vec<u8>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A certificate with its key, in PEM.
-struct Pair {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM").to_vec();
-        Self {
-            der,
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    fn issue(&self) -> Pair {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![NAME.to_owned()]).expect("a name");
-        Pair {
-            certificate: params.signed_by(&key, &self.issuer).expect("a certificate").pem(),
-            key: key.serialize_pem(),
-        }
-    }
-}
 
 /// The Secret of the listener, as `kubectl create secret tls` makes it.
 fn secret(certificate: &str, key: &str) -> String {
@@ -121,7 +84,7 @@ fn a_listener_speaks_tls_once_its_secret_is_there_and_follows_it_without_a_resta
         plain.complete(&Chat::new(MODEL, 2)).await.unwrap();
 
         let (first, second) = (Authority::new(), Authority::new());
-        let pair = first.issue();
+        let pair = first.issue(&[NAME]);
         world.apply(&secret(&pair.certificate, &pair.key)).await?;
         wait_for_refs(&world, "True", "ResolvedRefs").await?;
         // A port that is new to the pods' template makes a new pod; later changes of the certificate must not.
@@ -142,7 +105,7 @@ fn a_listener_speaks_tls_once_its_secret_is_there_and_follows_it_without_a_resta
             "any authority is trusted"
         );
 
-        let rotated = second.issue();
+        let rotated = second.issue(&[NAME]);
         world.apply(&secret(&rotated.certificate, &rotated.key)).await?;
         wait_for_models(&route, &second, &running.acme).await?;
         assert_eq!(

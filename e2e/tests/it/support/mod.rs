@@ -2,6 +2,7 @@
 
 pub mod held;
 pub mod pages;
+pub mod pki;
 pub mod stack;
 pub mod table;
 pub mod truth;
