@@ -7,6 +7,8 @@ pub const TELEMETRY_PORT: u16 = 9090;
 
 /// Path of the status report on the admin port.
 pub const STATUS_PATH: &str = "/status";
+/// The same with the routes, which nobody needs who only wants to know which configuration is served.
+pub const STATUS_WITH_ROUTES: &str = "/status?with=routes";
 /// Path of the live signal stream on the admin port.
 pub const SIGNALS_PATH: &str = "/signals/v1/stream";
 

@@ -29,6 +29,45 @@ pub struct Status {
     /// How the providers of the configuration in service are, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<ProviderReport>,
+    /// The routes of the configuration in service, by name; only if they were asked for
+    /// ([`STATUS_WITH_ROUTES`](crate::names::STATUS_WITH_ROUTES)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteReport>,
+}
+
+/// One route, as this process serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteReport {
+    /// Name of the `ModelRoute`.
+    pub name: String,
+    /// The model name or glob that clients send.
+    pub model: String,
+    /// Its requests that were admitted and have not ended.
+    pub in_flight: u64,
+    /// Its requests that wait for admission.
+    pub queue_depth: u64,
+    /// Targets chosen by weight.
+    pub backends: Vec<TargetReport>,
+    /// Targets tried in order when the backends failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<TargetReport>,
+}
+
+/// A target of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetReport {
+    /// Name of the `ModelProvider`. How it is, its own report says.
+    pub provider: String,
+    /// The model name that is sent; absent: what the client sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Share of the traffic relative to the other backends; absent for fallbacks, which have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Requests on their way to the provider, from all routes.
+    pub in_flight: u32,
 }
 
 /// How one provider is, as this process sees it.
@@ -160,12 +199,13 @@ mod tests {
                 reason: String::new(),
                 since_unix_ms: 600,
             }],
+            routes: Vec::new(),
         };
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!(json["serving"]["generation"], 7);
         assert_eq!(json["serving"]["source"], Source::Api.as_str());
         assert_eq!(json["phase"], Phase::LameDuck.as_str());
-        assert!(json.get("rejected").is_none());
+        assert!(json.get("rejected").is_none() && json.get("routes").is_none());
         assert_eq!(
             json["providers"][0],
             serde_json::json!({"name": "openai", "state": "healthy", "sinceUnixMs": 600})

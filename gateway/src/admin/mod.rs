@@ -1,6 +1,7 @@
 //! The admin port: what this process serves, and its live signals, for callers that hold a token.
 
 mod frames;
+mod routes;
 mod stream;
 
 use std::sync::Arc;
@@ -67,8 +68,10 @@ impl Admin {
         key.verify(token, needed, now)
     }
 
-    fn status(&self) -> Status {
+    fn status(&self, with_routes: bool) -> Status {
         let totals = self.meter.load();
+        let plan = self.state.plan();
+        let routes = plan.as_ref().filter(|_| with_routes);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pod: self.state.pod.clone(),
@@ -78,7 +81,8 @@ impl Admin {
             in_flight: totals.in_flight,
             queue_depth: totals.queue_depth,
             started_unix_ms: self.state.started_unix_ms,
-            providers: self.state.plan().map_or_else(Vec::new, |plan| {
+            routes: routes.map_or_else(Vec::new, |plan| routes::report(plan, &self.meter.load_by_route())),
+            providers: plan.map_or_else(Vec::new, |plan| {
                 report(&plan, &self.endpoints, Instant::now(), self.clock.unix_ms())
             }),
         }
@@ -99,7 +103,11 @@ impl Handler for Admin {
             return answer::only(&Method::GET);
         }
         match needed {
-            Scope::Status => answer::json(StatusCode::OK, &self.status()),
+            Scope::Status => {
+                let query = request.uri().query().unwrap_or_default();
+                let with_routes = form_urlencoded::parse(query.as_bytes()).any(|(k, v)| k == "with" && v == "routes");
+                answer::json(StatusCode::OK, &self.status(with_routes))
+            }
             Scope::Signals => self.signals.subscribe(connection.cut),
         }
     }

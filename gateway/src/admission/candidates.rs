@@ -62,6 +62,11 @@ impl Candidates {
         }
     }
 
+    /// The weights in the order of the backends.
+    pub fn weights(&self) -> impl Iterator<Item = u32> {
+        self.backends.iter().map(|candidate| candidate.weight)
+    }
+
     /// The backends that get traffic at all.
     pub fn weighted(&self) -> BackendSet {
         self.set(|candidate| candidate.weight > 0)

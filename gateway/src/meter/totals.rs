@@ -112,6 +112,26 @@ impl MeterHub {
         }
     }
 
+    /// How busy each route is that the configuration still has and that was asked for.
+    pub fn load_by_route(&self) -> BTreeMap<Arc<str>, Load> {
+        let scopes = self.scopes.load();
+        let mut sums: BTreeMap<Arc<str>, (i64, i64)> = BTreeMap::new();
+        for shard in self.shards() {
+            for (key, series) in shard.series.lock().iter() {
+                if scopes.contain(key) {
+                    let (queue_depth, in_flight) = sums.entry(Arc::clone(&key.route)).or_default();
+                    *queue_depth += series.queue_depth.load(Relaxed);
+                    *in_flight += series.in_flight.load(Relaxed);
+                }
+            }
+        }
+        let load = |(queue_depth, in_flight): (i64, i64)| Load {
+            queue_depth: queue_depth.max(0).unsigned_abs(),
+            in_flight: in_flight.max(0).unsigned_abs(),
+        };
+        sums.into_iter().map(|(route, sum)| (route, load(sum))).collect()
+    }
+
     /// Adds up what all workers counted for what the configuration has, and forgets the providers that it no longer has.
     pub fn totals(&self) -> Totals {
         let scopes = self.scopes.load_full();

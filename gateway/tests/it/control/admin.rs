@@ -4,7 +4,9 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokenweir_config::admin_token::Scope as TokenScope;
+use tokenweir_config::names::{STATUS_PATH, STATUS_WITH_ROUTES};
 use tokenweir_config::shards::Set;
+use tokenweir_config::status::Status;
 use tokenweir_signals::{Frame, PodSignals, Scope};
 use tokenweir_sim::Latency;
 
@@ -136,4 +138,48 @@ async fn readers_are_bounded_and_a_place_is_free_again_when_one_goes() {
         (subscribe(&cluster).await.status() == StatusCode::OK).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_status_tells_the_routes_and_what_runs_on_them_when_asked_for() {
+    let cluster = Cluster::new().await;
+    cluster.sim.update(|behaviour| {
+        behaviour.latency = Latency::Fixed {
+            first: 2_000.0,
+            token: 1.0,
+        }
+    });
+    cluster
+        .api
+        .put_secrets(&secrets(&snapshot(1, cluster.endpoint(), "one"), Set::A));
+    let gateway = cluster.start();
+    let base = data(&gateway).await;
+    let status = async |path: &str| {
+        let request = Request::get(cluster.admin_url(path))
+            .header("authorization", format!("Bearer {}", token(TokenScope::Status)));
+        let answer = super::http::exchange(request.body(http_body_util::Full::default()).unwrap()).await;
+        serde_json::from_str::<Status>(&answer.unwrap().body).unwrap()
+    };
+    let answer = tokio::spawn(super::http::exchange(chat(&base, API_KEY, false)));
+    let busy = super::http::wait_for("the request on its route", || async {
+        Some(status(STATUS_WITH_ROUTES).await).filter(|status| status.routes[0].in_flight == 1)
+    });
+    let busy = busy.await;
+    let [route] = busy.routes.as_slice() else {
+        panic!("{busy:?}")
+    };
+    assert_eq!(
+        (route.name.as_str(), route.model.as_str(), route.queue_depth),
+        ("assistant", "assistant", 0)
+    );
+    assert_eq!(route.fallbacks, []);
+    let backend = &route.backends[0];
+    assert_eq!((backend.weight, backend.in_flight), (Some(1), 1));
+    assert!(busy.providers.iter().any(|provider| provider.name == backend.provider));
+    assert_eq!(status(STATUS_PATH).await.routes, [], "nobody has asked for them");
+    assert!(answer.await.unwrap().unwrap().status.is_success());
+    let idle = super::http::wait_for("the end of the request", || async {
+        Some(status(STATUS_WITH_ROUTES).await).filter(|status| status.routes[0].in_flight == 0)
+    });
+    assert_eq!(idle.await.routes[0].backends[0].in_flight, 0);
 }
