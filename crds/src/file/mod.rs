@@ -3,6 +3,7 @@
 //! The same schemas, defaults, rules and compiler as in a cluster. What a cluster would refuse, or answer with a
 //! condition, is an error here that says file, line, field and what would be right.
 
+mod check;
 mod keys;
 mod objects;
 mod yaml;
@@ -14,11 +15,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tokenweir_config::Snapshot;
+use tokenweir_config::keys::KeyError;
 
+pub use check::{CheckOptions, Checked, STDIN, check};
 pub use keys::{KeyStore, KeyStoreError};
 
 use crate::api::LLMGateway;
-use crate::compile::{ConfigMaps, Inputs, Keys, Kind, Secrets, compile};
+use crate::compile::{Compiled, ConfigMaps, Inputs, Keys, Kind, Secrets, compile};
 use crate::schema::{self, Schemas};
 use objects::{Found, Objects, Source};
 
@@ -119,7 +122,7 @@ pub fn load_dir(options: &LoadOptions<'_>, keys: &KeyStore) -> Result<Loaded, Ve
         }]
     };
     let schemas = Schemas::new().map_err(|error| whole(error.to_string()))?;
-    let files = list(options.path).map_err(|error| whole(error.to_string()))?;
+    let files = list(options.path, false).map_err(|error| whole(error.to_string()))?;
     if files.is_empty() {
         return Err(whole("there is no .yaml, .yml or .json file".to_owned()));
     }
@@ -130,26 +133,61 @@ pub fn load_dir(options: &LoadOptions<'_>, keys: &KeyStore) -> Result<Loaded, Ve
         return Err(objects.errors);
     };
     note_foreign(&gateway.namespace, &mut objects);
-    let (secrets, minted) = secrets(&gateway.namespace, &objects, keys).map_err(|error| whole(error.to_string()))?;
+    let built = build(&gateway, &objects, keys, options.generation).map_err(|error| whole(error.to_string()))?;
+    if !built.errors.is_empty() {
+        return Err(built.errors);
+    }
+    Ok(Loaded {
+        snapshot: built.compiled.snapshot,
+        minted: built.minted,
+        notes: objects.notes,
+        files,
+    })
+}
+
+/// One gateway, compiled.
+struct Built {
+    compiled: Compiled,
+    minted: Vec<MintedKey>,
+    /// What the compiler says against the objects, by file and line.
+    errors: Vec<FileError>,
+}
+
+/// Why a gateway could not even be compiled: not a mistake in the files.
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    #[error(transparent)]
+    Store(#[from] KeyStoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Compiles one gateway from everything of its namespace.
+fn build(
+    gateway: &Found<LLMGateway>,
+    objects: &Objects,
+    keys: &KeyStore,
+    generation: u64,
+) -> Result<Built, BuildError> {
+    let (secrets, minted) = secrets(&gateway.namespace, objects, keys)?;
     let here = objects.config_maps.iter();
     let here = here.filter(|found| found.namespace == gateway.namespace);
     let config_maps: ConfigMaps = here.map(|found| &found.object).collect();
-    let compiler_keys = Keys::new(keys.key_hash_key().to_owned(), None).map_err(|error| whole(error.to_string()))?;
+    let compiler_keys = Keys::new(keys.key_hash_key().to_owned(), None)?;
+    let beside = objects
+        .gateways
+        .iter()
+        .filter(|found| found.namespace == gateway.namespace);
     let inputs = Inputs {
         gateway: &gateway.object,
-        gateways: objects
-            .gateways
-            .iter()
-            .chain([&gateway])
-            .map(|found| found.name.clone())
-            .collect(),
+        gateways: beside.chain([gateway]).map(|found| found.name.clone()).collect(),
         providers: objects.providers.iter().map(|found| &found.object).collect(),
         routes: objects.routes.iter().map(|found| &found.object).collect(),
         tenants: objects.tenants.iter().map(|found| &found.object).collect(),
         secrets: &secrets,
         config_maps: &config_maps,
         keys: &compiler_keys,
-        generation: options.generation,
+        generation,
     };
     let compiled = compile(&inputs);
     let mut errors = Vec::new();
@@ -163,15 +201,11 @@ pub fn load_dir(options: &LoadOptions<'_>, keys: &KeyStore) -> Result<Loaded, Ve
         let problems = verdict.problems.iter().zip(source.into_iter().cycle());
         errors.extend(problems.map(|(p, source)| source.error(&schema::Path::parse(&p.field), p.message.clone())));
     }
-    if !errors.is_empty() {
-        errors.sort();
-        return Err(errors);
-    }
-    Ok(Loaded {
-        snapshot: compiled.snapshot,
+    errors.sort();
+    Ok(Built {
+        compiled,
         minted,
-        notes: objects.notes,
-        files,
+        errors,
     })
 }
 
@@ -182,20 +216,27 @@ fn source<'a, K>(found: &'a [Found<K>], namespace: &str, name: &str) -> Option<&
         .map(|found| &found.source)
 }
 
-/// The files to read, by name.
-fn list(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+/// The files to read, by name; those of folders inside only if `deep`.
+fn list(path: &Path, deep: bool) -> std::io::Result<Vec<PathBuf>> {
     if fs::metadata(path)?.is_file() {
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-        // Editors keep drafts under hidden names. A kustomization is a recipe, not an object.
-        let wanted = matches!(extension, "yaml" | "yml" | "json") && !name.starts_with('.');
-        if wanted && !name.starts_with("kustomization.") && path.is_file() {
-            files.push(path);
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+            // Editors keep drafts under hidden names. A kustomization is a recipe, not an object.
+            let wanted = matches!(extension, "yaml" | "yml" | "json") && !name.starts_with('.');
+            // Links to folders are not followed, so that the walk ends.
+            if deep && entry.file_type()?.is_dir() && !name.starts_with('.') {
+                folders.push(path);
+            } else if wanted && !name.starts_with("kustomization.") && path.is_file() {
+                files.push(path);
+            }
         }
     }
     files.sort();
@@ -205,26 +246,32 @@ fn list(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 fn read(schemas: &Schemas, files: &[PathBuf]) -> Objects {
     let mut objects = Objects::default();
     for file in files {
-        let failed = |place: yaml::Place, message: String| FileError {
-            file: file.clone(),
-            line: place.line,
-            column: place.column,
-            field: String::new(),
-            message,
-        };
-        let text = match fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) => {
-                objects.errors.push(failed(yaml::Place::default(), error.to_string()));
-                continue;
-            }
-        };
-        match yaml::documents(&text) {
-            Ok(documents) => documents.into_iter().for_each(|node| objects.add(schemas, file, node)),
-            Err(error) => objects.errors.push(failed(error.place, error.message)),
+        match fs::read_to_string(file) {
+            Ok(text) => read_text(schemas, file, &text, &mut objects),
+            Err(error) => objects
+                .errors
+                .push(unreadable(file, &error.to_string(), yaml::Place::default())),
         }
     }
     objects
+}
+
+/// Takes in all documents of a file.
+fn read_text(schemas: &Schemas, file: &Path, text: &str, objects: &mut Objects) {
+    match yaml::documents(text) {
+        Ok(documents) => documents.into_iter().for_each(|node| objects.add(schemas, file, node)),
+        Err(error) => objects.errors.push(unreadable(file, &error.message, error.place)),
+    }
+}
+
+fn unreadable(file: &Path, message: &str, place: yaml::Place) -> FileError {
+    FileError {
+        file: file.to_owned(),
+        line: place.line,
+        column: place.column,
+        field: String::new(),
+        message: message.to_owned(),
+    }
 }
 
 /// Takes the gateway to serve out of the objects.

@@ -58,6 +58,11 @@ pub(super) struct Objects {
 }
 
 impl Objects {
+    /// How many objects of our own kinds there are.
+    pub fn ours(&self) -> usize {
+        self.gateways.len() + self.providers.len() + self.routes.len() + self.tenants.len() + self.policies.len()
+    }
+
     /// Takes in one document.
     pub fn add(&mut self, schemas: &Schemas, file: &FilePath, node: Node) {
         let source = Source {

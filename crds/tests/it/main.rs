@@ -6,6 +6,7 @@
     reason = "clippy knows tests by #[test]; the helpers here are part of tests too"
 )]
 
+mod check;
 mod compile;
 mod edge;
 mod files;
