@@ -43,6 +43,16 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tokenweir-cli",
+        &[
+            "tokenweir-config",
+            "tokenweir-crds",
+            "tokenweir-llm",
+            "tokenweir-process",
+            "tokenweir-signals",
+        ],
+    ),
+    (
         "tokenweir-bench",
         &[
             "tokenweir-config",

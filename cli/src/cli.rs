@@ -1,0 +1,268 @@
+//! The command line.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::commands::{chat, check, describe, get, routes, version};
+use crate::error::CtlError;
+
+/// The name of the program as kubectl calls it for `kubectl tokenweir`.
+const PLUGIN: &str = "kubectl-tokenweir";
+
+/// Shows what Tokenweir's gateways, providers, routes and tenants do, and tries them out.
+///
+/// Reads the cluster of the kubeconfig, as kubectl does. What needs no cluster says so.
+#[derive(Debug, Parser)]
+#[command(name = "tokenweirctl", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or not everything is right, 2 wrong command line.\n\
+Colours are used on terminals, unless NO_COLOR is set.";
+
+/// Flags of all commands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Namespace to look at [default: that of the context]
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub namespace: Option<String>,
+
+    /// Look at all namespaces
+    #[arg(
+        short = 'A',
+        long,
+        global = true,
+        conflicts_with = "namespace",
+        help_heading = "Cluster"
+    )]
+    pub all_namespaces: bool,
+
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub context: Option<String>,
+
+    /// Kubeconfig file [default: those of KUBECONFIG, else ~/.kube/config]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Namespace in which Tokenweir itself is installed
+    #[arg(
+        long,
+        global = true,
+        env = "TOKENWEIR_INSTALL_NAMESPACE",
+        value_name = "NAME",
+        default_value = "tokenweir-system",
+        help_heading = "Cluster"
+    )]
+    pub install_namespace: String,
+
+    /// Form of the answer [default: table]
+    #[arg(short, long, global = true, value_enum, value_name = "FORM")]
+    pub output: Option<Form>,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    Table,
+    /// For people, with all columns
+    Wide,
+    /// For programs
+    Json,
+    /// For programs
+    Yaml,
+    /// Names alone, one a line
+    Name,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show objects: do they work, and if not, why and since when
+    #[command(after_help = get::EXAMPLES)]
+    Get(get::GetArgs),
+    /// Show all that is known about one object: its spec in brief, conditions, gateway pods, providers, events
+    #[command(after_help = describe::EXAMPLES)]
+    Describe(describe::DescribeArgs),
+    /// Show every route with its backends: weights, health with its reason and since when, and what is in flight
+    #[command(after_help = routes::EXAMPLES)]
+    Routes(routes::RoutesArgs),
+    /// Chat with a model through a gateway, and see how long it took, what it cost, and who answered
+    #[command(after_help = chat::EXAMPLES)]
+    Chat(chat::ChatArgs),
+    /// Say whether YAML files are right, with the place of each mistake; needs no cluster
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
+    /// Print the version of this program, and of what runs in the cluster
+    #[command(after_help = version::EXAMPLES)]
+    Version(version::VersionArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = COMPLETION_EXAMPLES)]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+const COMPLETION_EXAMPLES: &str = "Examples:
+  source <(tokenweirctl completion bash)
+  tokenweirctl completion zsh > \"${fpath[1]}/_tokenweirctl\"";
+
+/// What a command needs beside its own arguments.
+#[derive(Debug)]
+pub struct Context {
+    /// The flags of all commands.
+    pub global: Global,
+    /// Whether the answer is coloured.
+    pub color: bool,
+    /// Now, the same for all that a command says.
+    pub now: Timestamp,
+}
+
+impl Context {
+    /// The form that was asked for, if the command has it.
+    pub fn form(&self, command: &str, known: &[Form]) -> Result<Form, CtlError> {
+        let form = self.global.output.unwrap_or(Form::Table);
+        if known.contains(&form) {
+            return Ok(form);
+        }
+        let name = |form: &Form| form.to_possible_value().map(|value| value.get_name().to_owned());
+        let known: Vec<String> = known.iter().filter_map(name).collect();
+        Err(CtlError::Usage(format!(
+            "{command} does not have this form of output; it has {}",
+            known.join(", ")
+        )))
+    }
+
+    /// Prints an answer. Whoever closed standard output does not want to read it.
+    pub fn print(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Prints an answer for programs.
+    pub fn print_value(&self, value: &impl serde::Serialize, form: Form) -> Result<(), CtlError> {
+        let text = if form == Form::Yaml {
+            serde_saphyr::to_string(value)?
+        } else {
+            serde_json::to_string_pretty(value)?
+        };
+        self.print(text.trim_end());
+        self.print("\n");
+        Ok(())
+    }
+
+    /// Tells the person at the terminal something that is not the answer.
+    pub fn note(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// The command line as it is documented.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let called = args
+        .first()
+        .map(|path| Path::new(path).file_stem().unwrap_or_default().to_owned());
+    let mut command = command();
+    if called.as_deref() == Some(OsStr::new(PLUGIN)) {
+        command = command.bin_name("kubectl tokenweir");
+    }
+    let cli = command
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .unwrap_or_else(|error| error.exit());
+    tokenweir_process::install_crypto_provider();
+    match block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(CtlError::Told) => CtlError::Told.exit_code(),
+        Err(error) => {
+            tokenweir_process::report_failure("tokenweirctl", &error);
+            error.exit_code()
+        }
+    }
+}
+
+fn block_on(task: impl Future<Output = Result<(), CtlError>>) -> Result<(), CtlError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CtlError::io("the process cannot be set up"))?;
+    let done = runtime.block_on(task);
+    // A thread that still waits for a line of standard input must not hold the exit.
+    runtime.shutdown_background();
+    done
+}
+
+async fn run(cli: Cli) -> Result<(), CtlError> {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let context = Context {
+        global: cli.global,
+        color: std::io::stdout().is_terminal() && !no_color,
+        now: Timestamp::now(),
+    };
+    match cli.command {
+        Command::Get(args) => get::run(&context, &args).await,
+        Command::Describe(args) => describe::run(&context, &args).await,
+        Command::Routes(args) => routes::run(&context, &args).await,
+        Command::Chat(args) => chat::run(&context, &args).await,
+        Command::Check(args) => check::run(&context, &args),
+        Command::Version(args) => version::run(&context, &args).await,
+        Command::Completion { shell } => {
+            tokenweir_process::print_completion(shell, &mut Cli::command());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("tokenweirctl").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_behind_the_command() {
+        for args in [&["-n", "llm", "get", "routes"][..], &["get", "routes", "-n", "llm"]] {
+            assert_eq!(parse(args).unwrap().global.namespace.as_deref(), Some("llm"));
+        }
+        assert_eq!(parse(&["get", "-A", "-n", "llm"]).unwrap_err().exit_code(), 2);
+        let unknown = parse(&["get", "pods"]).unwrap_err().to_string();
+        assert!(unknown.contains("there are llmgateway, modelprovider"), "{unknown}");
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                help.contains("Examples:\n  tokenweirctl") || help.contains("tokenweirctl "),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

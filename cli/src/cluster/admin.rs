@@ -1,0 +1,172 @@
+//! The admin ports of gateway pods, reached through the API server and opened with tokens of the install's root key.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt as _;
+use http::StatusCode;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::Api;
+use tokenweir_config::admin_token::{AdminKey, Scope as TokenScope, derive_admin_key};
+use tokenweir_config::keys::decode_32;
+use tokenweir_config::names::{ADMIN_PORT, ROOT_KEY_FIELD, ROOT_KEY_SECRET, STATUS_PATH};
+use tokenweir_config::status::Status;
+
+use super::error::chain;
+use super::{Access, Ask, ClusterError, GatewayPod};
+use crate::http::{HttpError, Stream, body, get, send};
+
+/// A pod answers from memory; what takes longer is the way to it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// A status report has some hundred bytes for each provider and route.
+const MAX_STATUS: usize = 16 * 1024 * 1024;
+
+/// Pods that are asked at a time; each costs the API server a connection.
+const AT_ONCE: usize = 16;
+
+/// Why one pod could not be asked. The others may answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The way to it.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The conversation.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// It refuses.
+    #[error("the admin port answered {0}; its token may be over, or made from another root key")]
+    Refused(StatusCode),
+    /// It took too long.
+    #[error("no answer within {} s", ANSWER_LIMIT.as_secs())]
+    Silent,
+    /// Not a report.
+    #[error("the answer is not a status report: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// Opens the admin ports of all gateways.
+#[derive(Clone)]
+pub struct Admin {
+    access: Access,
+    root_key: [u8; 32],
+}
+
+impl Admin {
+    /// Reads the root key of the install.
+    pub async fn open(access: &Access, install_namespace: &str) -> Result<Self, ClusterError> {
+        let ask = Ask {
+            verbs: &["get"],
+            group: "",
+            resource: "secrets",
+            name: Some(ROOT_KEY_SECRET),
+            namespace: Some(install_namespace),
+        };
+        let api: Api<Secret> = Api::namespaced(access.client.clone(), install_namespace);
+        let secret = api.get(ROOT_KEY_SECRET).await.map_err(|error| match ClusterError::of(&ask, error) {
+            ClusterError::NotFound { .. } => ClusterError::Unusable(format!(
+                "there is no Secret {install_namespace}/{ROOT_KEY_SECRET}, from which the keys of the admin ports are \
+                 derived; name the namespace of the install with --install-namespace"
+            )),
+            other => other,
+        })?;
+        let field = secret.data.as_ref().and_then(|data| data.get(ROOT_KEY_FIELD));
+        let text = field
+            .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())
+            .unwrap_or_default();
+        let root_key = decode_32(text.trim()).map_err(|error| {
+            let place = format!("field {ROOT_KEY_FIELD} of Secret {install_namespace}/{ROOT_KEY_SECRET}");
+            ClusterError::Unusable(format!("{place} is not a root key: {error}"))
+        })?;
+        Ok(Self {
+            access: access.clone(),
+            root_key,
+        })
+    }
+
+    /// What a pod says about itself; `with_routes` asks for its routes, too.
+    pub async fn status(&self, pod: &GatewayPod, with_routes: bool) -> Result<Status, PodError> {
+        let path = if with_routes {
+            tokenweir_config::names::STATUS_WITH_ROUTES
+        } else {
+            STATUS_PATH
+        };
+        let asking = async { read_status(self.ask(pod, path, TokenScope::Status).await?).await };
+        tokio::time::timeout(ANSWER_LIMIT, asking)
+            .await
+            .unwrap_or(Err(PodError::Silent))
+    }
+
+    /// Asks pods side by side, and returns what each said in the order in which they were given.
+    pub async fn ask_all(&self, pods: &[GatewayPod], with_routes: bool) -> Vec<(GatewayPod, Result<Status, PodError>)> {
+        let asking = pods
+            .iter()
+            .map(|pod| async move { (pod.clone(), self.status(pod, with_routes).await) });
+        futures::stream::iter(asking).buffered(AT_ONCE).collect().await
+    }
+
+    /// Sends a GET to the admin port of a pod.
+    async fn ask(
+        &self,
+        pod: &GatewayPod,
+        path: &str,
+        scope: TokenScope,
+    ) -> Result<http::Response<hyper::body::Incoming>, PodError> {
+        let stream = forward(&self.access, &pod.namespace, &pod.name, ADMIN_PORT).await?;
+        let key = AdminKey::new(&derive_admin_key(&self.root_key, &pod.namespace, &pod.gateway))
+            .map_err(|error| ClusterError::Unusable(format!("the admin key cannot be derived: {error}")))?;
+        let token = key.mint(scope, now_unix());
+        let request = get(path, Some(&token))?;
+        Ok(send(stream, &pod.name, request).await?)
+    }
+}
+
+/// The report in an answer of an admin port.
+pub async fn read_status(answer: http::Response<hyper::body::Incoming>) -> Result<Status, PodError> {
+    if answer.status() != StatusCode::OK {
+        return Err(PodError::Refused(answer.status()));
+    }
+    Ok(serde_json::from_slice(&body(answer, MAX_STATUS).await?)?)
+}
+
+fn now_unix() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Bytes to and from a port of a pod, carried by the API server.
+pub async fn forward(access: &Access, namespace: &str, pod: &str, port: u16) -> Result<Stream, ClusterError> {
+    let ask = Ask {
+        // The upgrade to a websocket is a GET; newer API servers want `create` as well.
+        verbs: &["get", "create"],
+        group: "",
+        resource: "pods/portforward",
+        name: Some(pod),
+        namespace: Some(namespace),
+    };
+    let api: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
+    let mut forwarder = api
+        .portforward(pod, &[port])
+        .await
+        .map_err(|error| upgrade_error(&ask, error))?;
+    // Dropping the forwarder leaves its task, which ends with the stream.
+    let stream = forwarder.take_stream(port).ok_or_else(|| ClusterError::Refused {
+        what: ask.to_string(),
+        message: format!("port {port} was not opened"),
+    })?;
+    Ok(Box::new(stream))
+}
+
+/// A refused upgrade comes without the API server's words.
+fn upgrade_error(ask: &Ask<'_>, error: kube::Error) -> ClusterError {
+    use kube::client::UpgradeConnectionError::ProtocolSwitch;
+    match &error {
+        kube::Error::UpgradeConnection(ProtocolSwitch(StatusCode::FORBIDDEN)) => ClusterError::Forbidden {
+            what: ask.to_string(),
+            rule: ask.rule(),
+        },
+        kube::Error::UpgradeConnection(_) => ClusterError::Refused {
+            what: ask.to_string(),
+            message: chain(&error),
+        },
+        _ => ClusterError::of(ask, error),
+    }
+}

@@ -1,0 +1,51 @@
+//! `version`: of this program, and of the gateways that run.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::{Context, Form};
+use crate::cluster::{self, Admin, Scope};
+use crate::error::CtlError;
+
+pub const EXAMPLES: &str = "Examples:
+  tokenweirctl version
+  tokenweirctl version --gateways      # ask every gateway pod, too";
+
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Ask the gateway pods of all namespaces for theirs; needs a cluster
+    #[arg(long)]
+    gateways: bool,
+}
+
+pub async fn run(context: &Context, args: &VersionArgs) -> Result<(), CtlError> {
+    let form = context.form("version", &[Form::Table, Form::Json, Form::Yaml])?;
+    let own = env!("CARGO_PKG_VERSION");
+    let mut pods: BTreeMap<String, String> = BTreeMap::new();
+    if args.gateways {
+        let access = cluster::connect(&context.global).await?;
+        let found = cluster::gateway_pods(&access, &Scope::All, None).await?;
+        let admin = Admin::open(&access, &context.global.install_namespace).await?;
+        for (pod, status) in admin.ask_all(&found, false).await {
+            let version = match status {
+                Ok(status) => status.version,
+                Err(error) => format!("unknown: {error}"),
+            };
+            pods.insert(format!("{}/{}", pod.namespace, pod.name), version);
+        }
+    }
+    if form == Form::Table {
+        context.print(&format!("tokenweirctl {own}\n"));
+        for (pod, version) in &pods {
+            context.print(&format!("gateway {pod} {version}\n"));
+        }
+        return Ok(());
+    }
+    let mut told = json!({"tokenweirctl": own});
+    if args.gateways {
+        told["gateways"] = json!(pods);
+    }
+    context.print_value(&told, form)
+}

@@ -1,0 +1,134 @@
+//! What matters first about an object: does it work, and if not, why and since when.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use super::age::ago;
+use super::spec::about;
+use super::table::{Cell, Tone};
+use crate::kind::Kind;
+
+/// Which condition is looked at first when several do not hold: the one that explains the others.
+const ORDER: [&str; 5] = ["Accepted", "ResolvedRefs", "Programmed", "Ready", "Healthy"];
+
+/// An object in one row.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    pub kind: Kind,
+    pub namespace: String,
+    pub name: String,
+    pub created: Option<Timestamp>,
+    pub conditions: Vec<Condition>,
+    /// What it is, in a few words.
+    pub about: String,
+    terminating: bool,
+    /// The newest generation of its spec, if the operator's word is about an older one.
+    unseen: Option<i64>,
+}
+
+/// A condition for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionLine {
+    pub tone: Tone,
+    pub text: String,
+}
+
+impl Summary {
+    /// Reads an object. What cannot be read is taken as absent, so that one odd object never hides the others.
+    pub fn of(kind: Kind, object: &DynamicObject) -> Self {
+        let meta = &object.metadata;
+        let status = object.data.get("status");
+        let listed = status.and_then(|status| status.get("conditions")?.as_array());
+        let conditions: Vec<Condition> = listed
+            .into_iter()
+            .flatten()
+            .filter_map(|condition| serde_json::from_value(condition.clone()).ok())
+            .collect();
+        let observed = status.and_then(|status| status.get("observedGeneration")?.as_i64());
+        Self {
+            kind,
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
+            about: about(kind, object.data.get("spec").unwrap_or(&Value::Null), status),
+            terminating: meta.deletion_timestamp.is_some(),
+            unseen: meta
+                .generation
+                .filter(|newest| observed.is_some_and(|seen| seen < *newest)),
+            conditions,
+        }
+    }
+
+    /// The status of a condition, if it is there.
+    pub fn status(&self, condition: &str) -> Option<&str> {
+        let found = self.conditions.iter().find(|found| found.type_ == condition);
+        found.map(|found| found.status.as_str())
+    }
+
+    /// The condition that explains why the object does not do its work.
+    pub fn problem(&self) -> Option<&Condition> {
+        let mut broken: Vec<&Condition> = self.conditions.iter().filter(|c| c.status != "True").collect();
+        broken.sort_by_key(|c| ORDER.iter().position(|known| *known == c.type_).unwrap_or(ORDER.len()));
+        broken.first().copied()
+    }
+
+    /// Whether it works, and if not, why and for how long.
+    pub fn state(&self, now: Timestamp) -> Cell {
+        if self.terminating {
+            return Cell::new("Terminating", Tone::Warn);
+        }
+        if self.conditions.is_empty() {
+            return Cell::new("NotReported", Tone::Warn);
+        }
+        if let Some(problem) = self.problem() {
+            let tone = if problem.status == "False" {
+                Tone::Bad
+            } else {
+                Tone::Warn
+            };
+            let since = ago(problem.last_transition_time.0, now);
+            return Cell::new(format!("{} for {since}", problem.reason), tone);
+        }
+        if self.unseen.is_some() {
+            return Cell::new("NotYetSeen", Tone::Warn);
+        }
+        Cell::new("ok", Tone::Good)
+    }
+
+    /// The whole story behind [`Self::state`], in a sentence; empty if all is well.
+    pub fn message(&self) -> String {
+        if self.conditions.is_empty() {
+            return "the operator has said nothing about it; does it run, and does it look after this namespace?"
+                .to_owned();
+        }
+        match (self.problem(), self.unseen) {
+            (Some(problem), _) => problem.message.clone(),
+            (None, Some(newest)) => format!("the operator has not yet looked at generation {newest} of the spec"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// The conditions, one line each, in the order in which they depend on each other.
+    pub fn condition_lines(&self, now: Timestamp) -> Vec<ConditionLine> {
+        let mut sorted: Vec<&Condition> = self.conditions.iter().collect();
+        sorted.sort_by_key(|c| ORDER.iter().position(|known| *known == c.type_).unwrap_or(ORDER.len()));
+        let line = |c: &Condition| ConditionLine {
+            tone: match c.status.as_str() {
+                "True" => Tone::Good,
+                "False" => Tone::Bad,
+                _ => Tone::Warn,
+            },
+            text: format!(
+                "{:<13} {:<8} {:<5} {} ({})",
+                c.type_,
+                c.status,
+                ago(c.last_transition_time.0, now),
+                c.message,
+                c.reason
+            ),
+        };
+        sorted.into_iter().map(line).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! Chats, with a simulated provider in the place of the gateway: it speaks the same dialects.
+
+use tokenweir_sim::{Behaviour, Sim, SimConfig, SimHandle};
+
+use super::support::{Ran, command, run_with};
+
+fn sim(change: impl FnOnce(&mut SimConfig)) -> SimHandle {
+    let mut config = SimConfig {
+        behaviour: Behaviour {
+            latency: "fixed;first=0;token=0".parse().unwrap(),
+            ..Behaviour::default()
+        },
+        ..SimConfig::default()
+    };
+    change(&mut config);
+    Sim::start(config).unwrap()
+}
+
+async fn chat(sim: &SimHandle, args: &[&str], input: &str) -> Ran {
+    let url = sim.url();
+    let mut all = vec!["chat", "--url", &url];
+    all.extend(args);
+    let mut command = command(&all);
+    command.env("TOKENWEIR_API_KEY", "key");
+    run_with(command, input).await
+}
+
+#[tokio::test]
+async fn an_answer_comes_with_what_it_took_in_both_dialects() {
+    let sim = sim(|_| {});
+    for dialect in ["openai", "anthropic"] {
+        let ran = chat(
+            &sim,
+            &["-m", "sim-small", "--max-tokens", "20", "--dialect", dialect, "Hello"],
+            "",
+        )
+        .await;
+        assert_eq!(ran.code, 0, "{dialect}: {}", ran.err);
+        assert!(ran.out.split_whitespace().count() > 3, "{dialect}: {}", ran.out);
+        assert!(
+            ran.err.contains("first token ") && ran.err.contains(" 20 out"),
+            "{dialect}: {}",
+            ran.err
+        );
+        let args = [
+            "-m",
+            "sim-small",
+            "--max-tokens",
+            "20",
+            "--dialect",
+            dialect,
+            "Hello",
+            "-o",
+            "json",
+        ];
+        let json = chat(&sim, &args, "").await.json();
+        assert_eq!(json["outputTokens"], 20, "{json}");
+        assert_eq!(
+            json["text"].as_str().unwrap(),
+            ran.out.trim_end(),
+            "the same question has the same answer"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_may_be_piped_in_and_instructions_go_before_it() {
+    let sim = sim(|_| {});
+    let ran = chat(
+        &sim,
+        &["-m", "sim-small", "--system", "Be brief.", "-q"],
+        "Hello from a pipe\n",
+    )
+    .await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let requests = sim.requests();
+    let body = &requests.last().unwrap().body;
+    let said: Vec<(&str, bool)> = body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| {
+            (
+                message["role"].as_str().unwrap(),
+                message.to_string().contains("from a pipe"),
+            )
+        })
+        .collect();
+    assert_eq!(said.len(), 2, "{body}");
+    assert!(!said[0].1 && said[1] == ("user", true), "{body}");
+    let empty = chat(&sim, &["-m", "sim-small"], " \n").await;
+    assert_eq!((empty.code, empty.out.as_str()), (2, ""));
+}
+
+#[tokio::test]
+async fn an_error_is_one_line_with_its_code() {
+    let sim = sim(|config| config.api_keys = vec!["another".to_owned()]);
+    let ran = chat(&sim, &["-m", "sim-small", "Hello"], "").await;
+    assert_eq!((ran.code, ran.err.lines().count()), (1, 1), "{ran:?}");
+    assert!(ran.err.contains("the gateway answered 401 "), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn without_a_key_or_a_gateway_it_is_said_what_is_missing() {
+    let ran = run_with(command(&["chat", "--url", "http://127.0.0.1:1", "Hello"]), "").await;
+    assert!(ran.code == 2 && ran.err.contains("--key-file"), "{}", ran.err);
+    let mut gone = command(&["chat", "--url", "http://127.0.0.1:1", "-m", "x", "Hello"]);
+    gone.env("TOKENWEIR_API_KEY", "key");
+    let ran = run_with(gone, "").await;
+    assert!(
+        ran.code == 1 && ran.err.contains("127.0.0.1:1 cannot be reached"),
+        "{}",
+        ran.err
+    );
+}

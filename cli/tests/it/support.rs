@@ -1,0 +1,127 @@
+//! Running the program, and an API server that knows a few answers.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{StatusCode, Uri};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// What the program did.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// Its answer as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// The program with nothing of this machine's environment that it would read.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenweirctl"));
+    for name in [
+        "KUBECONFIG",
+        "TOKENWEIR_API_KEY",
+        "TOKENWEIR_INSTALL_NAMESPACE",
+        "NO_COLOR",
+    ] {
+        command.env_remove(name);
+    }
+    // No kubeconfig of whoever runs the test.
+    command.env("HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.args(args).kill_on_drop(true);
+    command
+}
+
+/// Runs it with an input.
+pub async fn run_with(mut command: Command, input: &str) -> Ran {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that does not read its input may be gone already.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = child.wait_with_output().await.unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+pub async fn run(args: &[&str]) -> Ran {
+    run_with(command(args), "").await
+}
+
+/// An API server that knows what it was told.
+pub struct Api {
+    folder: TempDir,
+}
+
+type Answers = Arc<BTreeMap<String, (u16, Value)>>;
+
+impl Api {
+    /// Answers by path; all other paths do not exist.
+    pub async fn start(answers: &[(&str, u16, Value)]) -> Self {
+        let answers: BTreeMap<String, (u16, Value)> = answers
+            .iter()
+            .map(|(path, status, body)| ((*path).to_owned(), (*status, body.clone())))
+            .collect();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = axum::Router::new().fallback(answer).with_state(Arc::new(answers));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let folder = tempfile::tempdir().unwrap();
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+            "clusters": [{"name": "fake", "cluster": {"server": format!("http://{address}")}}],
+            "users": [{"name": "fake", "user": {}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": "llm"}}],
+        });
+        std::fs::write(folder.path().join("config"), config.to_string()).unwrap();
+        Self { folder }
+    }
+
+    /// Runs the program against it.
+    pub async fn run(&self, args: &[&str]) -> Ran {
+        let mut command = command(args);
+        command.env("KUBECONFIG", self.folder.path().join("config"));
+        run_with(command, "").await
+    }
+}
+
+async fn answer(State(answers): State<Answers>, uri: Uri) -> Response {
+    match answers.get(uri.path()) {
+        Some((status, body)) => (StatusCode::from_u16(*status).unwrap(), Json(body.clone())).into_response(),
+        None => (StatusCode::NOT_FOUND, "404 page not found\n").into_response(),
+    }
+}
+
+/// A list as the API server gives it.
+pub fn list(items: &[Value]) -> Value {
+    json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
+}
+
+/// A refusal as the API server gives it.
+pub fn refusal(code: u16, reason: &str, name: &str) -> Value {
+    json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
+        "message": format!("{reason} said the API server"), "details": {"name": name},
+    })
+}
