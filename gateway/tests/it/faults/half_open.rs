@@ -116,7 +116,10 @@ impl Stand {
 }
 
 /// How many connections this process has descriptors for.
-#[expect(clippy::print_stderr, reason = "who reads the result must know that it is about fewer")]
+#[expect(
+    clippy::print_stderr,
+    reason = "who reads the result must know that it is about fewer"
+)]
 fn allowed() -> u64 {
     let limit = tokenweir_process::raise_file_limit().unwrap();
     let count = limit.map_or(HALF_OPEN, |limit| limit.saturating_sub(LEFT).min(HALF_OPEN));
