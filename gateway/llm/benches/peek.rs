@@ -70,6 +70,17 @@ fn peek(bencher: Bencher<'_, '_>, size: usize) {
         .bench(|| Peek::parse(Operation::Chat, divan::black_box(&pieces).clone()).map(|peek| peek.stream()));
 }
 
+/// What of `peek` is the look at whether the body is text at all.
+#[divan::bench(args = SIZES)]
+fn utf8(bencher: Bencher<'_, '_>, size: usize) {
+    let pieces = pieces(&body(size));
+    bencher.counter(BytesCount::new(pieces.len())).bench(|| {
+        divan::black_box(&pieces)
+            .iter()
+            .all(|piece| simdutf8::compat::from_utf8(piece).is_ok())
+    });
+}
+
 #[divan::bench(args = SIZES)]
 fn peek_and_rewrite(bencher: Bencher<'_, '_>, size: usize) {
     let pieces = pieces(&body(size));
