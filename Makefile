@@ -11,7 +11,7 @@ help: ## List the commands
 	@echo
 	@echo '  KUBE_CONTEXT=NAME   use this cluster of your kubeconfig (with IMAGE_REGISTRY= for its images)'
 	@echo '  KEEP=1              leave the cluster that a test started running'
-	@echo '  ARGS="..."          more arguments for up, load, test-e2e and images'
+	@echo '  ARGS="..."          more arguments for up, load, fuzz, test-e2e and images'
 
 .PHONY: setup
 setup: ## Install the system packages that are missing; check Rust and Go
@@ -38,11 +38,19 @@ env: ## Print what a shell needs for kubectl and helm: eval "$$(make -s env)"
 	@$(DEV) --quiet env
 
 .PHONY: test
-test: setup lint test-unit test-clients test-e2e ## Run every test, those on a real cluster included
+test: setup lint test-unit fuzz-smoke test-clients test-e2e ## Run every test, those on a real cluster included
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster
 	cargo test --workspace --exclude tokenweir-e2e
+
+.PHONY: fuzz
+fuzz: setup ## Run every fuzz target for five minutes (ARGS="--minutes N TARGET...")
+	tools/fuzz $(ARGS)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: setup ## Run every fuzz target for some seconds
+	tools/fuzz smoke
 
 .PHONY: test-clients
 test-clients: setup ## Run the official clients of OpenAI and Anthropic and others against the gateway
@@ -55,7 +63,7 @@ test-e2e: setup ## Run the tests on a real cluster
 .PHONY: lint
 lint: ## Check formatting, lints and dependencies
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features tokenweir-fuzz/harness -- -D warnings
 	tools/deny
 
 .PHONY: fmt

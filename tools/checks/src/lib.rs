@@ -18,6 +18,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("tokenweir-process", &[]),
     ("tokenweir-checks", &[]),
     ("tokenweir-crds", &["tokenweir-config"]),
+    ("tokenweir-fuzz", &["tokenweir-llm"]),
     ("tokenweir-sim", &["tokenweir-llm", "tokenweir-process"]),
     (
         "tokenweir-gateway",

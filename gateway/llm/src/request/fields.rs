@@ -96,17 +96,7 @@ fn scan(body: &Pieces) -> Result<Fields<{ NAMES.len() }>, Unusual> {
 
 /// The same by a parser, which knows escapes in names and says what is wrong with JSON that is none.
 fn parse(body: &[u8]) -> Result<Fields<{ NAMES.len() }>, RequestError> {
-    let found: Found<'_> = serde_json::from_slice(body).map_err(|error| {
-        // The visitor below raises no errors of its own, so a data error can only be "not a map".
-        if error.is_data() {
-            RequestError::NotAnObject
-        } else {
-            RequestError::NotJson {
-                line: error.line(),
-                column: error.column(),
-            }
-        }
-    })?;
+    let found: Found<'_> = serde_json::from_slice(body).map_err(|error| RequestError::of_parser(&error))?;
     if let Some(field) = found.duplicate {
         return Err(RequestError::Duplicate { field });
     }

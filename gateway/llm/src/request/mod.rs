@@ -134,6 +134,19 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// Why a body is no object. Only for errors of readers that raise none of their own: then one about data can only
+    /// be "not a map".
+    pub(crate) fn of_parser(error: &serde_json::Error) -> Self {
+        if error.is_data() {
+            Self::NotAnObject
+        } else {
+            Self::NotJson {
+                line: error.line(),
+                column: error.column(),
+            }
+        }
+    }
+
     /// The field at fault, where there is one.
     pub fn param(&self) -> Option<&str> {
         match self {

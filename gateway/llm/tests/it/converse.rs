@@ -4,36 +4,16 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use tokenweir_llm::ErrorKind;
 use tokenweir_llm::conversation::{
-    CacheControl, Effort, Event, Finish, Format, JsonSchema, Media, Message, Named, Part, PartKind, Reasoning, Request,
-    Role, Sampling, Source, Tool, ToolCall, ToolChoice, ToolResult,
+    CacheControl, Effort, Event, Finish, Format, JsonSchema, Media, Named, Part, PartKind, Reasoning, Request, Role,
+    Sampling, Source, Tool, ToolCall, ToolChoice, ToolResult,
 };
 use tokenweir_llm::dialect::converse::eventstream::{Decoder, FrameError, encode};
 use tokenweir_llm::dialect::{Converse, ProviderWire as _};
 
-use crate::wires::{cut, damaged, events_of, keeps_its_promises, lines, raw, written};
+use crate::promises::keeps_its_promises;
+use crate::wires::{cut, damaged, events_of, lines, message, raw, text, written};
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
-
-fn message(role: Role, at: &str, parts: Vec<PartKind>) -> Message {
-    let parts = parts
-        .into_iter()
-        .enumerate()
-        .map(|(n, kind)| Part::new(kind, format!("{at}.content[{n}]")))
-        .collect();
-    Message {
-        role,
-        parts,
-        name: None,
-        at: at.into(),
-    }
-}
-
-fn text(text: &str) -> PartKind {
-    PartKind::Text {
-        text: text.to_owned(),
-        citations: Vec::new(),
-    }
-}
 
 fn inline(media_type: &str) -> Source {
     Source::Inline(Media {

@@ -9,28 +9,8 @@ use tokenweir_llm::conversation::{
 use tokenweir_llm::dialect::gemini::retry_delay;
 use tokenweir_llm::dialect::{Gemini, ProviderWire as _};
 
-use crate::wires::{cut, damaged, events_of, keeps_its_promises, lines, raw, written};
-
-fn message(role: Role, at: &str, parts: Vec<PartKind>) -> Message {
-    let parts = parts
-        .into_iter()
-        .enumerate()
-        .map(|(n, kind)| Part::new(kind, format!("{at}.content[{n}]")))
-        .collect();
-    Message {
-        role,
-        parts,
-        name: None,
-        at: at.into(),
-    }
-}
-
-fn text(text: &str) -> PartKind {
-    PartKind::Text {
-        text: text.to_owned(),
-        citations: Vec::new(),
-    }
-}
+use crate::promises::keeps_its_promises;
+use crate::wires::{cut, damaged, events_of, lines, message, raw, text, written};
 
 fn call(id: &str, name: &str, arguments: &str, signature: Option<&str>) -> PartKind {
     PartKind::ToolCall(ToolCall {

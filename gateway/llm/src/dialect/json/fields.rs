@@ -57,16 +57,7 @@ pub(super) fn entries(json: &[u8]) -> Result<Vec<(Cow<'_, str>, &RawValue)>, ser
 impl<'a> Fields<'a> {
     /// The body of a request.
     pub(crate) fn of_body(body: &'a [u8]) -> Result<Self, RequestError> {
-        let all = entries(body).map_err(|error| {
-            if error.is_data() {
-                RequestError::NotAnObject
-            } else {
-                RequestError::NotJson {
-                    line: error.line(),
-                    column: error.column(),
-                }
-            }
-        })?;
+        let all = entries(body).map_err(|error| RequestError::of_parser(&error))?;
         Ok(Self::new(String::new(), all))
     }
 

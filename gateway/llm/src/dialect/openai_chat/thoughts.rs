@@ -49,18 +49,45 @@ pub(super) fn signature_of_call(raw: &RawValue) -> Option<String> {
     View::of(raw)?.view("google")?.filled("thought_signature")
 }
 
-/// The thoughts of a message: those with proofs if there are any, else those in clear. The fields repeat each other.
+/// The thoughts of a message. The fields repeat each other: those with proofs count, and of those in clear what is not
+/// among them.
 fn choose(blocks: Vec<PartKind>, details: Vec<PartKind>, clear: Option<String>) -> Vec<PartKind> {
-    if !blocks.is_empty() {
-        return blocks;
+    let mut thoughts = if blocks.is_empty() { details } else { blocks };
+    let clear = clear.unwrap_or_default();
+    let (before, behind) = around(&clear, &text_of(&thoughts));
+    let unproved = |text: &str| PartKind::Thinking {
+        text: text.to_owned(),
+        signature: None,
+    };
+    if !before.is_empty() {
+        thoughts.insert(0, unproved(before));
     }
-    if !details.is_empty() {
-        return details;
+    if !behind.is_empty() {
+        thoughts.push(unproved(behind));
     }
-    let thought = clear
-        .filter(|text| !text.is_empty())
-        .map(|text| PartKind::Thinking { text, signature: None });
-    thought.into_iter().collect()
+    thoughts
+}
+
+/// What stands before or behind a part of a text, on lines of its own. Empty where the part is not at either end: the
+/// two say the same in other words then.
+fn around<'a>(whole: &'a str, part: &str) -> (&'a str, &'a str) {
+    if part.is_empty() {
+        (whole, "")
+    } else if let Some(before) = whole.strip_suffix(part).and_then(|rest| rest.strip_suffix('\n')) {
+        (before, "")
+    } else {
+        let behind = whole.strip_prefix(part).and_then(|rest| rest.strip_prefix('\n'));
+        ("", behind.unwrap_or_default())
+    }
+}
+
+/// The text of thoughts, as [`in_clear`] has it.
+fn text_of<'a>(thoughts: impl IntoIterator<Item = &'a PartKind>) -> String {
+    let text = thoughts.into_iter().filter_map(|thought| match thought {
+        PartKind::Thinking { text, .. } if !text.is_empty() => Some(text.as_str()),
+        _ => None,
+    });
+    text.collect::<Vec<_>>().join("\n")
 }
 
 /// Takes the thoughts out of a message that a client has sent.
@@ -123,13 +150,8 @@ fn thought(text: Option<String>, signature: Option<String>) -> Option<PartKind> 
 
 /// The text of all thoughts, for `reasoning_content`; `None` if they have none.
 pub(super) fn in_clear(parts: &[Part]) -> Option<String> {
-    let text: Vec<&str> = (parts.iter())
-        .filter_map(|part| match &part.kind {
-            PartKind::Thinking { text, .. } if !text.is_empty() => Some(text.as_str()),
-            _ => None,
-        })
-        .collect();
-    (!text.is_empty()).then(|| text.join("\n"))
+    let text = text_of(parts.iter().map(|part| &part.kind));
+    (!text.is_empty()).then_some(text)
 }
 
 /// The thoughts that have a proof or are one.

@@ -3,6 +3,8 @@
 use tokenweir_llm::conversation::{Event, PartStart};
 use tokenweir_llm::dialect::{ChatCompletions, ProviderWire};
 
+use crate::wires::events_of;
+
 /// Chunks of one choice, from their deltas or from whole choices, as a body.
 fn body(chunks: &[&str]) -> String {
     (chunks.iter())
@@ -31,13 +33,7 @@ fn end(reason: &str) -> String {
 }
 
 pub(super) fn events(pieces: &[&[u8]]) -> Vec<Event> {
-    let mut reader = ChatCompletions::stream();
-    let mut events = Vec::new();
-    for piece in pieces {
-        reader.push(piece, &mut events);
-    }
-    reader.finish(&mut events);
-    events
+    events_of(ChatCompletions::stream(), pieces)
 }
 
 /// One line for each event.

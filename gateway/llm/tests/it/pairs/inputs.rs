@@ -1,7 +1,8 @@
 //! What goes in: the golden files, by feature and dialect.
 
-use tokenweir_llm::dialect::converse::eventstream::encode;
 use tokenweir_llm::dialect::{Client, Wire};
+
+use crate::frames::frames;
 
 macro_rules! golden {
     ($($feature:literal $dialect:ident $file:literal)*) => {
@@ -80,18 +81,4 @@ fn some<D: Copy, const N: usize>(
     all.into_iter()
         .filter(move |(of, _, _)| *of == feature)
         .map(|(_, dialect, text)| (dialect, text))
-}
-
-/// Amazon's binary framing, of lines with the event's name (an exception's behind `!`) and its payload.
-fn frames(text: &str) -> Vec<u8> {
-    (text.lines())
-        .filter_map(|line| line.split_once(' '))
-        .flat_map(|(name, payload)| match name.strip_prefix('!') {
-            Some(name) => encode(
-                &[(":message-type", "exception"), (":exception-type", name)],
-                payload.as_bytes(),
-            ),
-            None => encode(&[(":message-type", "event"), (":event-type", name)], payload.as_bytes()),
-        })
-        .collect()
 }
