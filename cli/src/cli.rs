@@ -9,11 +9,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use clap_complete::Shell;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::commands::{chat, check, describe, get, routes, version};
+use crate::commands::{chat, check, describe, get, plugin, routes, top, version};
+use crate::complete::complete;
 use crate::error::CtlError;
-
-/// The name of the program as kubectl calls it for `kubectl tokenweir`.
-const PLUGIN: &str = "kubectl-tokenweir";
 
 /// Shows what Tokenweir's gateways, providers, routes and tenants do, and tries them out.
 ///
@@ -28,7 +26,7 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or not everything is right, 2 wrong command line.\n\
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed or not everything is right, 2 wrong command line, 130 after Ctrl-C.\n\
 Colours are used on terminals, unless NO_COLOR is set.";
 
 /// Flags of all commands.
@@ -61,6 +59,7 @@ pub struct Global {
         long,
         global = true,
         env = "TOKENWEIR_INSTALL_NAMESPACE",
+        hide_env_values = true,
         value_name = "NAME",
         default_value = "tokenweir-system",
         help_heading = "Cluster"
@@ -98,15 +97,21 @@ enum Command {
     /// Show every route with its backends: weights, health with its reason and since when, and what is in flight
     #[command(after_help = routes::EXAMPLES)]
     Routes(routes::RoutesArgs),
+    /// Show what gateways do at this moment, by route: requests, tokens, times to the first token, queues
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::TopArgs),
     /// Chat with a model through a gateway, and see how long it took, what it cost, and who answered
     #[command(after_help = chat::EXAMPLES)]
     Chat(chat::ChatArgs),
-    /// Say whether YAML files are right, with the place of each mistake; needs no cluster
+    /// Say whether YAML files are right, with the place of each mistake; needs no cluster, but may ask one
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
     /// Print the version of this program, and of what runs in the cluster
     #[command(after_help = version::EXAMPLES)]
     Version(version::VersionArgs),
+    /// Make this program a plugin of kubectl: `kubectl tokenweir`
+    #[command(after_help = plugin::EXAMPLES)]
+    Plugin(plugin::PluginArgs),
     /// Print the completion script of a shell
     #[command(after_help = COMPLETION_EXAMPLES)]
     Completion {
@@ -181,7 +186,16 @@ pub fn main() -> ExitCode {
         .first()
         .map(|path| Path::new(path).file_stem().unwrap_or_default().to_owned());
     let mut command = command();
-    if called.as_deref() == Some(OsStr::new(PLUGIN)) {
+    if called.as_deref() == Some(OsStr::new(plugin::COMPLETER)) {
+        let words: Vec<String> = args
+            .iter()
+            .skip(1)
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let _ = std::io::stdout().write_all(complete(&command, &words).as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    if called.as_deref() == Some(OsStr::new(plugin::PLUGIN)) {
         command = command.bin_name("kubectl tokenweir");
     }
     let cli = command
@@ -221,8 +235,10 @@ async fn run(cli: Cli) -> Result<(), CtlError> {
         Command::Get(args) => get::run(&context, &args).await,
         Command::Describe(args) => describe::run(&context, &args).await,
         Command::Routes(args) => routes::run(&context, &args).await,
+        Command::Top(args) => top::run(&context, &args).await,
         Command::Chat(args) => chat::run(&context, &args).await,
-        Command::Check(args) => check::run(&context, &args),
+        Command::Check(args) => check::run(&context, &args).await,
+        Command::Plugin(args) => plugin::run(&context, &args),
         Command::Version(args) => version::run(&context, &args).await,
         Command::Completion { shell } => {
             tokenweir_process::print_completion(shell, &mut Cli::command());

@@ -8,12 +8,13 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use tokenweir_config::admin_token::{AdminKey, Scope as TokenScope, derive_admin_key};
 use tokenweir_config::keys::decode_32;
-use tokenweir_config::names::{ADMIN_PORT, ROOT_KEY_FIELD, ROOT_KEY_SECRET, STATUS_PATH};
+use tokenweir_config::names::{ADMIN_PORT, ROOT_KEY_FIELD, ROOT_KEY_SECRET, SIGNALS_PATH, STATUS_PATH};
 use tokenweir_config::status::Status;
 
 use super::error::chain;
 use super::{Access, Ask, ClusterError, GatewayPod};
 use crate::http::{HttpError, Stream, body, get, send};
+use crate::reach::ReachError;
 
 /// A pod answers from memory; what takes longer is the way to it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -29,6 +30,9 @@ pub enum PodError {
     /// The way to it.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The way to an address.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// The conversation.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -90,9 +94,7 @@ impl Admin {
             STATUS_PATH
         };
         let asking = async { read_status(self.ask(pod, path, TokenScope::Status).await?).await };
-        tokio::time::timeout(ANSWER_LIMIT, asking)
-            .await
-            .unwrap_or(Err(PodError::Silent))
+        in_time(asking).await
     }
 
     /// Asks pods side by side, and returns what each said in the order in which they were given.
@@ -101,6 +103,11 @@ impl Admin {
             .iter()
             .map(|pod| async move { (pod.clone(), self.status(pod, with_routes).await) });
         futures::stream::iter(asking).buffered(AT_ONCE).collect().await
+    }
+
+    /// Begins to read the live signals of a pod.
+    pub async fn signals(&self, pod: &GatewayPod) -> Result<http::Response<hyper::body::Incoming>, PodError> {
+        self.ask(pod, SIGNALS_PATH, TokenScope::Signals).await
     }
 
     /// Sends a GET to the admin port of a pod.
@@ -117,6 +124,13 @@ impl Admin {
         let request = get(path, Some(&token))?;
         Ok(send(stream, &pod.name, request).await?)
     }
+}
+
+/// Ends a question that takes longer than a pod ever does.
+pub async fn in_time<T>(asking: impl Future<Output = Result<T, PodError>>) -> Result<T, PodError> {
+    tokio::time::timeout(ANSWER_LIMIT, asking)
+        .await
+        .unwrap_or(Err(PodError::Silent))
 }
 
 /// The report in an answer of an admin port.

@@ -1,17 +1,14 @@
 //! `routes`: every route with its backends, as the gateway pods see them.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::json;
 use tokenweir_config::names::STATUS_WITH_ROUTES;
 
+use super::admin_args::{AdminArgs, Port};
 use crate::cli::{Context, Form};
-use crate::cluster::{self, Admin, PodError, Scope, read_status};
+use crate::cluster::{self, Admin, Scope, in_time, read_status};
 use crate::error::CtlError;
-use crate::http::{get, send};
 use crate::output::{Seen, routes_of, routes_table};
-use crate::reach::{Base, Place, Trust};
 
 pub const EXAMPLES: &str = "Examples:
   tokenweirctl routes                                    # of all gateways in the namespace
@@ -23,23 +20,14 @@ the install, and to forward ports of the pods. Exit code 1 if a pod did not answ
 
 #[derive(Debug, Args)]
 pub struct RoutesArgs {
-    /// Routes of this gateway alone
-    #[arg(long, value_name = "NAME")]
-    gateway: Option<String>,
-
-    /// Ask the admin port at this URL, and no cluster
-    #[arg(long, value_name = "URL", conflicts_with = "gateway")]
-    url: Option<Base>,
-
-    /// File with the token for that port; a gateway without a cluster needs none
-    #[arg(long, value_name = "FILE", requires = "url")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 pub async fn run(context: &Context, args: &RoutesArgs) -> Result<(), CtlError> {
     let form = context.form("routes", &[Form::Table, Form::Wide, Form::Json, Form::Yaml])?;
-    let (seen, silent) = match &args.url {
-        Some(base) => (vec![from_url(base, args.token_file.as_ref()).await?], 0),
+    let (seen, silent) = match args.admin.port()? {
+        Some(port) => (vec![from_port(&port).await?], 0),
         None => from_cluster(context, args).await?,
     };
     let routes = routes_of(&seen);
@@ -56,22 +44,10 @@ pub async fn run(context: &Context, args: &RoutesArgs) -> Result<(), CtlError> {
     if silent == 0 { Ok(()) } else { Err(CtlError::Told) }
 }
 
-async fn from_url(base: &Base, token_file: Option<&PathBuf>) -> Result<Seen, CtlError> {
-    let token = match token_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(CtlError::io(path.display().to_string()))?;
-            Some(text.trim().to_owned())
-        }
-        None => None,
-    };
-    let place = Place::Address(base.clone());
-    let stream = place.open(&Trust::default()).await?;
-    let asking = async {
-        let request = get(STATUS_WITH_ROUTES, token.as_deref())?;
-        read_status(send(stream, &place.host(), request).await?).await
-    };
-    let status = asking.await.map_err(|source: PodError| CtlError::Pod {
-        pod: place.host(),
+async fn from_port(port: &Port) -> Result<Seen, CtlError> {
+    let asking = async { read_status(port.get(STATUS_WITH_ROUTES).await?).await };
+    let status = in_time(asking).await.map_err(|source| CtlError::Pod {
+        pod: port.name(),
         source,
     })?;
     Ok(Seen {
@@ -84,7 +60,7 @@ async fn from_url(base: &Base, token_file: Option<&PathBuf>) -> Result<Seen, Ctl
 /// What the pods said, and how many said nothing; those are told at once.
 async fn from_cluster(context: &Context, args: &RoutesArgs) -> Result<(Vec<Seen>, usize), CtlError> {
     let access = cluster::connect(&context.global).await?;
-    let pods = cluster::gateway_pods(&access, &access.scope, args.gateway.as_deref()).await?;
+    let pods = cluster::gateway_pods(&access, &access.scope, args.admin.gateway.as_deref()).await?;
     if pods.is_empty() {
         let place = match &access.scope {
             Scope::All => "any namespace".to_owned(),

@@ -7,8 +7,8 @@ use tokenweir_crds::file::{Checked, FileError};
 
 use super::table::{Tone, clean};
 
-/// One line for each mistake, the notes, and what was looked at.
-pub fn check_text(checked: &Checked, color: bool) -> String {
+/// One line for each mistake, the notes, and what was looked at. `accepted`: so many objects the API server would take.
+pub fn check_text(checked: &Checked, accepted: Option<usize>, color: bool) -> String {
     let mut out = String::new();
     for finding in &checked.findings {
         let line = clean(&finding.to_string());
@@ -34,9 +34,12 @@ pub fn check_text(checked: &Checked, color: bool) -> String {
             format!(", compiled for {}", checked.gateways.join(", "))
         };
         let objects = plural(checked.objects, "object");
+        let taken = accepted.map_or_else(String::new, |taken| {
+            format!("; the API server would take {}", plural(taken, "object"))
+        });
         let _ = writeln!(
             out,
-            "{}: {objects} in {files}{compiled}",
+            "{}: {objects} in {files}{compiled}{taken}",
             Tone::Good.paint("right", color)
         );
     } else {
@@ -51,7 +54,7 @@ fn plural(n: usize, what: &str) -> String {
 }
 
 /// The same for programs. `line` and `column` are 0 where a mistake has no place, and `field` is empty.
-pub fn check_json(checked: &Checked) -> Value {
+pub fn check_json(checked: &Checked, accepted: Option<usize>) -> Value {
     let finding = |found: &FileError| {
         json!({
             "file": found.file.display().to_string(), "line": found.line, "column": found.column,
@@ -68,6 +71,7 @@ pub fn check_json(checked: &Checked) -> Value {
         "notes": notes.collect::<Vec<_>>(),
         "files": checked.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         "objects": checked.objects,
+        "accepted": accepted,
         "gateways": checked.gateways,
     })
 }

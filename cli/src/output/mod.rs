@@ -9,6 +9,7 @@ mod routes;
 mod spec;
 mod state;
 mod table;
+mod top;
 
 pub use age::since_unix_ms;
 pub use chat::{chat_facts, shown};
@@ -19,3 +20,4 @@ pub use routes::{Seen, health_word, routes_of, routes_table};
 pub use spec::brief;
 pub use state::Summary;
 pub use table::Tone;
+pub use top::{PodNow, TopRow, top_rows, top_table};

@@ -192,6 +192,70 @@ async fn what_the_cluster_refuses_is_told_with_what_would_help() {
 }
 
 #[tokio::test]
+async fn the_api_server_judges_files_without_changing_anything() {
+    let kinds = json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "tokenweir.dev/v1alpha1",
+        "resources": [{"name": "tenants", "singularName": "tenant", "namespaced": true, "kind": "Tenant", "verbs": ["patch"]}],
+    });
+    let tenant = "/apis/tokenweir.dev/v1alpha1/namespaces/llm/tenants/acme";
+    let text = "apiVersion: tokenweir.dev/v1alpha1\nkind: Tenant\nmetadata: {name: acme}\nspec:\n  auth: {apiKeys: [{name: ci}]}\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenant.yaml");
+    std::fs::write(&path, text).unwrap();
+    let check = ["check", "--server", "-f", path.to_str().unwrap()];
+
+    let taken = object("Tenant", "acme", &json!({}), &json!({}));
+    let api = Api::start(&[
+        ("/apis/tokenweir.dev/v1alpha1", 200, kinds.clone()),
+        (tenant, 200, taken),
+    ])
+    .await;
+    let ran = api.run(&check).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("; the API server would take 1 object\n"),
+        "{}",
+        ran.out
+    );
+
+    let mut refused = refusal(422, "Invalid", "acme");
+    refused["details"]["causes"] =
+        json!([{"field": "spec.auth.apiKeys[0].name", "message": "no key may have this name"}]);
+    let api = Api::start(&[
+        ("/apis/tokenweir.dev/v1alpha1", 200, kinds.clone()),
+        (tenant, 422, refused),
+    ])
+    .await;
+    let ran = api.run(&check).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.out
+            .contains("tenant.yaml:5:21: spec.auth.apiKeys[0].name: no key may have this name\n"),
+        "{}",
+        ran.out
+    );
+
+    let api = Api::start(&[
+        ("/apis/tokenweir.dev/v1alpha1", 200, kinds),
+        (tenant, 403, refusal(403, "Forbidden", "acme")),
+    ])
+    .await;
+    let ran = api.run(&check).await;
+    assert!(
+        ran.code == 1 && ran.err.contains("verbs: [\"patch\", \"create\"]"),
+        "{ran:?}"
+    );
+
+    let empty = Api::start(&[]).await;
+    let ran = empty.run(&check).await;
+    assert!(
+        ran.out
+            .contains("this cluster has no kind Tenant of tokenweir.dev/v1alpha1"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_api_server_that_is_not_there_is_told() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

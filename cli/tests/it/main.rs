@@ -10,5 +10,7 @@ mod chat;
 mod check;
 mod cluster;
 mod docs;
+mod plugin;
 mod routes;
 mod support;
+mod top;

@@ -4,6 +4,7 @@
 //! condition, is an error here that says file, line, field and what would be right.
 
 mod check;
+mod documents;
 mod keys;
 mod objects;
 mod yaml;
@@ -18,6 +19,7 @@ use tokenweir_config::Snapshot;
 use tokenweir_config::keys::KeyError;
 
 pub use check::{CheckOptions, Checked, STDIN, check};
+pub use documents::{Document, documents};
 pub use keys::{KeyStore, KeyStoreError};
 
 use crate::api::LLMGateway;
