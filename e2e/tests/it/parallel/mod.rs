@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod autoscale;
 mod charts;
+mod ctl;
 mod egress;
 mod faults;
 mod pages;

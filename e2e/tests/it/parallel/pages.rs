@@ -14,10 +14,11 @@ use crate::support::{TestResult, World, beside};
 /// For one block; those here answer in under a second on a calm machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// The folder of the programs that the images are made of.
+/// The folder of the programs that the images are made of, with `tokenweirctl` beside them.
 pub async fn programs(world: &World) -> Result<PathBuf, tokenweir_e2e::harness::HarnessError> {
-    // The same set as for the images: another one would have other features, and build everything again.
-    let packages = ["operator", "gateway", "adapter", "sim"].map(|name| format!("tokenweir-{name}"));
+    // The same set as for the images, and one that takes its dependencies with the same features: another set would have others,
+    // and build everything again.
+    let packages = ["operator", "gateway", "adapter", "sim", "cli"].map(|name| format!("tokenweir-{name}"));
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
     let programs = release::build(&packages, &world.folders, &Progress::quiet()).await?;
     let gateway = release::program(&programs, "tokenweir-gateway")?;
