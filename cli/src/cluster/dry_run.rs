@@ -147,7 +147,10 @@ async fn judge(
         judged.notes.push(Note {
             file: document.file.clone(),
             line: document.mistake("", "").line,
-            message: format!("{name} could not be checked: its namespace {namespace} is still to be made"),
+            message: format!(
+                "{} {name} could not be asked about: its namespace {namespace} is still to be made",
+                resource.kind
+            ),
         });
         return Ok(());
     }

@@ -33,7 +33,7 @@ pub async fn run(context: &Context, args: &RoutesArgs) -> Result<(), CtlError> {
     let routes = routes_of(&seen);
     if matches!(form, Form::Table | Form::Wide) {
         if routes.is_empty() && silent == 0 {
-            context.note("no gateway serves a route here");
+            context.note("no gateway pod tells a route: none is served, or the gateways are older than this program");
         } else if !routes.is_empty() {
             let namespaces = context.global.all_namespaces || form == Form::Wide;
             context.print(&routes_table(&routes, namespaces, context.now, context.color));

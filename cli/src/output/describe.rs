@@ -183,3 +183,130 @@ fn event_table(events: &[EventLine], now: Timestamp) -> Table {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::DynamicObject;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::kind::Kind;
+    use crate::output::brief;
+
+    fn now() -> Timestamp {
+        "2026-01-02T00:00:00Z".parse().unwrap()
+    }
+
+    fn told(kind: Kind, spec: &Value, status: &Value) -> Description {
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "tokenweir.dev/v1alpha1", "kind": kind.name(), "spec": spec, "status": status,
+            "metadata": {"name": "one", "namespace": "llm", "generation": 2, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        }))
+        .unwrap();
+        Description {
+            summary: Summary::of(kind, &object),
+            brief: brief(kind, spec, Some(status)),
+            pods: Ok(Vec::new()),
+            providers: Vec::new(),
+            events: Ok(Vec::new()),
+        }
+    }
+
+    fn text(kind: Kind, spec: &Value, status: &Value) -> String {
+        describe_text(&told(kind, spec, status), now(), false)
+    }
+
+    #[test]
+    fn a_route_that_does_not_work_tells_why_in_the_order_of_causes() {
+        let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+            json!({
+                "type": kind, "status": status, "reason": reason, "message": message,
+                "lastTransitionTime": "2026-01-01T23:55:00Z",
+            })
+        };
+        let spec = json!({
+            "model": "assistant", "gatewayRefs": [{"name": "edge"}],
+            "backends": [{"providerRef": {"name": "sim"}, "model": "sim-small", "weight": 3}, {"providerRef": {"name": "b"}}],
+            "fallbacks": [{"providerRef": {"name": "spare"}}],
+            "selection": {"mode": "LeastLatency", "sticky": {"header": "x-session"}}, "retry": {"hedgeAfter": "p95"},
+        });
+        let conditions = [
+            condition("Healthy", "Unknown", "NotReported", "no pod has told"),
+            condition("Accepted", "True", "Accepted", "the object is valid"),
+            condition(
+                "ResolvedRefs",
+                "False",
+                "ProviderNotFound",
+                "spec.backends[1].providerRef.name: there is no b",
+            ),
+        ];
+        let mut told = told(
+            Kind::Route,
+            &spec,
+            &json!({"observedGeneration": 2, "conditions": conditions}),
+        );
+        told.pods = Ok(vec![PodLine {
+            gateway: "edge".to_owned(),
+            pod: "edge-0".to_owned(),
+            ready: true,
+            generation: Some(7),
+            since: "5m".to_owned(),
+            says: "refuses the newest: too new".to_owned(),
+            tone: Tone::Bad,
+        }]);
+        told.providers = vec![ProviderLine {
+            provider: "sim".to_owned(),
+            pod: "edge-0".to_owned(),
+            state: "Unhealthy",
+            since: "4m".to_owned(),
+            reason: "5 requests in a row failed".to_owned(),
+            tone: Tone::Bad,
+        }];
+        told.events = Ok(vec![EventLine {
+            kind: "Warning".to_owned(),
+            reason: "ProviderNotFound".to_owned(),
+            last: Some("2026-01-01T23:59:00Z".parse().unwrap()),
+            count: 12,
+            message: "there is no b\nat all".to_owned(),
+        }]);
+        assert_eq!(
+            told.summary.problem().map(|c| c.reason.as_str()),
+            Some("ProviderNotFound")
+        );
+        insta::assert_snapshot!(describe_text(&told, now(), false));
+    }
+
+    #[test]
+    fn each_kind_has_its_spec_in_brief() {
+        let gateway = json!({
+            "listeners": [{"port": 8080}, {"port": 8443, "protocol": "HTTPS", "tlsSecretRef": {"name": "tls"}}],
+            "admission": {"perTenant": {"maxInFlight": 5}}, "proxy": {"url": "http://proxy:3128"},
+        });
+        let status = json!({
+            "replicas": 3, "readyReplicas": 2, "configGeneration": 7, "podsOnGeneration": 1, "laggingPods": ["a", "b"],
+            "addresses": ["http://edge.llm.svc:8080"],
+        });
+        let provider = json!({
+            "type": "Bedrock", "aws": {"region": "eu-central-1"}, "credentials": {"secretRef": {"name": "k", "key": "apiKey"}},
+            "models": [{"name": "m"}], "limits": {"tokensPerMinute": 1000},
+        });
+        let tenant = json!({
+            "displayName": "Acme", "limits": {"maxInFlight": 3, "priority": "High"},
+            "auth": {"apiKeys": [{"name": "ci", "expires": "2027-01-01T00:00:00Z"}, {"name": "web", "secretRef": {"name": "s", "key": "k"}}]},
+        });
+        let policy = json!({
+            "targetRef": {"apiVersion": "tokenweir.dev/v1alpha1", "kind": "LLMGateway", "name": "edge"},
+            "replicas": {"min": 1, "max": 4}, "horizontal": {"signals": [{"queueDepth": {"perReplica": 10}}]},
+        });
+        let scaled = json!({"currentReplicas": 2, "desiredReplicas": 3, "signals": [{"name": "queueDepth", "value": "14", "target": "10"}]});
+        let none = json!({});
+        let all = [
+            text(Kind::Gateway, &gateway, &status),
+            text(Kind::Provider, &provider, &none),
+            text(Kind::Tenant, &tenant, &none),
+            text(Kind::Policy, &policy, &scaled),
+            text(Kind::Route, &json!({"model": 5}), &none),
+        ];
+        insta::assert_snapshot!(all.join("\n=====\n"));
+    }
+}

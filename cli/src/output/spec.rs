@@ -106,8 +106,17 @@ fn names(references: &[NameRef]) -> String {
     list(&names)
 }
 
-fn limit(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "no limit".to_owned(), |value| value.to_string())
+/// The limits of a pod that are given.
+fn limited(limits: &[(Option<u64>, &str)]) -> String {
+    let given = limits
+        .iter()
+        .filter_map(|(limit, what)| Some(format!("{} {what}", (*limit)?)));
+    let given: Vec<String> = given.collect();
+    if given.is_empty() {
+        "none".to_owned()
+    } else {
+        format!("{} in each pod", given.join(", "))
+    }
 }
 
 fn gateway(spec: &LLMGatewaySpec, status: &LLMGatewayStatus) -> Vec<Line> {
@@ -124,12 +133,15 @@ fn gateway(spec: &LLMGatewaySpec, status: &LLMGatewayStatus) -> Vec<Line> {
         (
             "Admission",
             format!(
-                "{} in flight a pod, then up to {} wait {} at most ({:?}), per tenant {}",
+                "{} in flight in each pod, then up to {} wait {} at most ({:?}){}",
                 spec.admission.max_in_flight,
                 queue.max_depth,
                 queue.max_wait,
                 queue.order,
-                limit(spec.admission.per_tenant.max_in_flight)
+                spec.admission
+                    .per_tenant
+                    .max_in_flight
+                    .map_or_else(String::new, |limit| format!("; {limit} in flight for each tenant"))
             ),
         ),
         (
@@ -197,12 +209,11 @@ fn provider(spec: &ModelProviderSpec) -> Vec<Line> {
     lines.push(("Models", models));
     lines.push((
         "Limits",
-        format!(
-            "a pod: {} in flight, {} requests and {} tokens a minute",
-            limit(limits.max_in_flight),
-            limit(limits.requests_per_minute),
-            limit(limits.tokens_per_minute)
-        ),
+        limited(&[
+            (limits.max_in_flight.map(u64::from), "in flight"),
+            (limits.requests_per_minute, "requests a minute"),
+            (limits.tokens_per_minute, "tokens a minute"),
+        ]),
     ));
     lines.push((
         "Timeouts",
@@ -212,9 +223,9 @@ fn provider(spec: &ModelProviderSpec) -> Vec<Line> {
         ),
     ));
     lines.push((
-        "Out for",
+        "Outlier",
         format!(
-            "{} after {} errors in a row",
+            "out for {} after {} errors in a row",
             outlier.eject_for, outlier.consecutive_errors
         ),
     ));
@@ -286,11 +297,9 @@ fn tenant(spec: &TenantSpec) -> Vec<Line> {
     let priority = priority.map_or_else(|| "that of the route".to_owned(), |priority| format!("{priority:?}"));
     lines.push((
         "Limits",
-        format!(
-            "a pod: {} in flight; priority {priority}",
-            limit(spec.limits.max_in_flight)
-        ),
+        limited(&[(spec.limits.max_in_flight.map(u64::from), "in flight")]),
     ));
+    lines.push(("Priority", priority));
     lines
 }
 
