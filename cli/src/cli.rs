@@ -150,22 +150,22 @@ impl Context {
         )))
     }
 
-    /// Prints an answer. Whoever closed standard output does not want to read it.
-    pub fn print(&self, text: &str) {
+    /// Prints an answer. False: whoever has read standard output does not want to read more.
+    pub fn print(&self, text: &str) -> bool {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
     }
 
-    /// Prints an answer for programs.
-    pub fn print_value(&self, value: &impl serde::Serialize, form: Form) -> Result<(), CtlError> {
-        let text = if form == Form::Yaml {
+    /// Prints an answer for programs, as [`Self::print`] does.
+    pub fn print_value(&self, value: &impl serde::Serialize, form: Form) -> Result<bool, CtlError> {
+        let mut text = if form == Form::Yaml {
             serde_saphyr::to_string(value)?
         } else {
             serde_json::to_string_pretty(value)?
         };
-        self.print(text.trim_end());
-        self.print("\n");
-        Ok(())
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+        Ok(self.print(&text))
     }
 
     /// Tells the person at the terminal something that is not the answer.

@@ -49,7 +49,7 @@ pub async fn run(context: &Context, args: &DescribeArgs) -> Result<(), CtlError>
         context.print(&describe_text(&told, context.now, context.color));
         return Ok(());
     }
-    context.print_value(&value(&object, &told), form)
+    context.print_value(&value(&object, &told), form).map(drop)
 }
 
 fn value(object: &DynamicObject, told: &Description) -> Value {

@@ -63,10 +63,12 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<(), CtlError> {
                 object.metadata.managed_fields = None;
             }
             match objects.pop() {
-                Some(object) if one => context.print_value(&object, form),
+                Some(object) if one => context.print_value(&object, form).map(drop),
                 last => {
                     objects.extend(last);
-                    context.print_value(&json!({"apiVersion": "v1", "kind": "List", "items": objects}), form)
+                    context
+                        .print_value(&json!({"apiVersion": "v1", "kind": "List", "items": objects}), form)
+                        .map(drop)
                 }
             }
         }

@@ -73,7 +73,9 @@ pub async fn run(context: &Context, args: &TopArgs) -> Result<(), CtlError> {
         }
         pictures = pictures.wrapping_add(1);
         let picture = watch.picture();
-        show(context, form, &picture, if live { CLEAR } else { "" })?;
+        if !show(context, form, &picture, if live { CLEAR } else { "" })? {
+            return Ok(());
+        }
         let told = picture.silent.join("\n");
         if !told.is_empty() && live {
             context.print(&format!("\n{told}\n"));
@@ -81,14 +83,12 @@ pub async fn run(context: &Context, args: &TopArgs) -> Result<(), CtlError> {
     }
 }
 
-fn show(context: &Context, form: Form, picture: &Picture, before: &str) -> Result<(), CtlError> {
+/// Prints a picture. False: nobody looks any more.
+fn show(context: &Context, form: Form, picture: &Picture, before: &str) -> Result<bool, CtlError> {
     if matches!(form, Form::Table | Form::Wide) {
         let namespaces = context.global.all_namespaces || form == Form::Wide;
-        context.print(&format!(
-            "{before}{}",
-            top_table(&picture.rows, namespaces, context.color)
-        ));
-        return Ok(());
+        let table = top_table(&picture.rows, namespaces, context.color);
+        return Ok(context.print(&format!("{before}{table}")));
     }
     context.print_value(&json!({"rows": picture.rows, "errors": picture.silent}), form)
 }

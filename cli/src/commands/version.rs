@@ -47,5 +47,5 @@ pub async fn run(context: &Context, args: &VersionArgs) -> Result<(), CtlError> 
     if args.gateways {
         told["gateways"] = json!(pods);
     }
-    context.print_value(&told, form)
+    context.print_value(&told, form).map(drop)
 }

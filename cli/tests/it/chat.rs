@@ -1,8 +1,12 @@
 //! Chats, with a simulated provider in the place of the gateway: it speaks the same dialects.
 
-use tokenweir_sim::{Behaviour, Sim, SimConfig, SimHandle};
+use std::process::Stdio;
+use std::time::Duration;
 
-use super::support::{Ran, command, run_with};
+use tokenweir_sim::{Behaviour, RequestOutcome, Sim, SimConfig, SimHandle, TlsFiles};
+use tokio::io::AsyncReadExt as _;
+
+use super::support::{DEADLINE, Ran, command, run_with};
 
 fn sim(change: impl FnOnce(&mut SimConfig)) -> SimHandle {
     let mut config = SimConfig {
@@ -112,4 +116,75 @@ async fn without_a_key_or_a_gateway_it_is_said_what_is_missing() {
         "{}",
         ran.err
     );
+}
+
+#[tokio::test]
+async fn ctrl_c_cancels_the_answer_at_the_other_end_too() {
+    let sim = sim(|config| config.behaviour.latency = "fixed;first=0;token=60000".parse().unwrap());
+    let mut command = command(&["chat", "--url", &sim.url(), "-m", "sim-small", "Hello"]);
+    command
+        .env("TOKENWEIR_API_KEY", "key")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let seen = async |wanted: RequestOutcome| {
+        let waiting = async {
+            while sim.requests().last().is_none_or(|request| request.outcome != wanted) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("never {wanted:?}"));
+    };
+    seen(RequestOutcome::Active).await;
+    let pid = child.id().unwrap().to_string();
+    // It has said something by then: what is cancelled is an answer that has begun.
+    let mut first = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).await.unwrap();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-s", "INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ended = tokio::time::timeout(DEADLINE, child.wait()).await.expect("it ends");
+    assert_eq!(ended.unwrap().code(), Some(130));
+    seen(RequestOutcome::Cancelled).await;
+}
+
+#[tokio::test]
+async fn a_gateway_with_tls_is_believed_only_with_a_certificate_of_a_trusted_authority_and_its_name() {
+    tokenweir_process::install_crypto_provider();
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["edge.llm.svc".to_owned()]).unwrap();
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = TlsFiles {
+        cert: cert.clone(),
+        key,
+        client_ca: None,
+    };
+    let sim = sim(|config| config.tls = Some(tls));
+    assert!(sim.url().starts_with("https://"));
+    let ca = cert.to_str().unwrap();
+    let base = ["-m", "sim-small", "--max-tokens", "5", "Hello"];
+    let trusted = [&base[..], &["--ca-file", ca, "--server-name", "edge.llm.svc"]].concat();
+    let ran = chat(&sim, &trusted, "").await;
+    assert!(ran.code == 0 && ran.err.contains(" 5 out"), "{ran:?}");
+    for wrong in [
+        &["--ca-file", ca][..],
+        &["--ca-file", ca, "--server-name", "other.llm.svc"],
+    ] {
+        let ran = chat(&sim, &[&base[..], wrong].concat(), "").await;
+        assert!(
+            ran.code == 1 && ran.err.contains("--server-name the name to expect"),
+            "{wrong:?}: {ran:?}"
+        );
+    }
+    std::fs::write(&cert, "no certificate").unwrap();
+    let ran = chat(&sim, &trusted, "").await;
+    assert!(ran.code == 1 && ran.err.contains("it holds none"), "{ran:?}");
 }

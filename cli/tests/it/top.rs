@@ -1,6 +1,7 @@
 //! Live signals of a gateway that is asked on its admin port.
 
 use std::convert::Infallible;
+use std::process::Stdio;
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse as _, Response};
@@ -9,7 +10,7 @@ use futures::StreamExt as _;
 use http::StatusCode;
 use serde_json::json;
 
-use super::support::run;
+use super::support::{DEADLINE, command, run};
 
 fn frame(seq: u64, full: bool, scope: &serde_json::Value, waiting: u64) -> Bytes {
     let rates = json!({"s1": 0.0, "s10": 2.5, "s60": 0.0});
@@ -70,4 +71,14 @@ async fn a_gateway_that_refuses_is_told() {
     let ran = run(&["top", "--once", "--url", &url]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.err.contains("the admin port answered 503"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn it_ends_when_nobody_reads_any_more() {
+    let url = serve(axum::Router::new().route("/signals/v1/stream", get(signals))).await;
+    let mut command = command(&["top", "--url", &url]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = tokio::time::timeout(DEADLINE, child.wait()).await.expect("it ends");
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
