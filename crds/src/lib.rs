@@ -9,6 +9,8 @@ pub mod conditions;
 mod duration;
 pub mod file;
 pub mod generate;
+mod own_headers;
+pub mod pattern;
 mod rules;
 pub mod schema;
 

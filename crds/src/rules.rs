@@ -124,6 +124,84 @@ pub(crate) fn header_name() -> Rule {
     )
 }
 
+/// The name of a header that does not prove who a client is; `instead` says which one would be right.
+pub(crate) fn header_of_no_credential(instead: &str) -> Rule {
+    rule(
+        "!(self.lowerAscii() in ['authorization', 'x-api-key', 'api-key', 'cookie'])",
+        &format!("the header '%s' proves who the client is; {instead}"),
+        &["self"],
+    )
+}
+
+/// The value of an HTTP header.
+pub(crate) fn header_value() -> Rule {
+    rule(
+        r"self.matches('^[!-~]([ -~\\t]*[!-~])?$')",
+        "'%s' is not the value of a header; use visible ASCII characters, with blanks in between only",
+        &["self"],
+    )
+}
+
+/// No header stands twice among the lists `set`, `add` and `remove` of `self`, in whatever case.
+pub(crate) fn headers_changed_once() -> Rule {
+    let same = |list: &str, other: &str| {
+        let name = |list: &str, item: &str| match list {
+            "remove" => format!("{item}.lowerAscii()"),
+            _ => format!("{item}.name.lowerAscii()"),
+        };
+        let quantifier = if list == other { "exists_one" } else { "exists" };
+        let found = format!(
+            "self.{other}.{quantifier}(b, {} == {})",
+            name(other, "b"),
+            name(list, "a")
+        );
+        if list == other {
+            found
+        } else {
+            format!("!(has(self.{other}) && {found})")
+        }
+    };
+    let once = |list: &str, others: &[&str]| {
+        let all: Vec<String> = std::iter::once(&list)
+            .chain(others)
+            .map(|other| same(list, other))
+            .collect();
+        format!("(!has(self.{list}) || self.{list}.all(a, {}))", all.join(" && "))
+    };
+    rule(
+        [
+            once("set", &["add", "remove"]),
+            once("add", &["remove"]),
+            once("remove", &[]),
+        ]
+        .join(" && "),
+        "a header stands twice among set (%s), add (%s) and remove (%s); name each one once, whatever its case",
+        &[
+            "has(self.set) ? self.set.map(h, h.name) : []",
+            "has(self.add) ? self.add.map(h, h.name) : []",
+            "has(self.remove) ? self.remove : []",
+        ],
+    )
+}
+
+/// A condition on a value has one to compare with, unless any will do.
+pub(crate) fn value_of_match() -> Rule {
+    rule(
+        "(self.type == 'Present') != has(self.value)",
+        "a condition of type %s has value %s; give one for Exact and RegularExpression, and none for Present",
+        &["self.type", "has(self.value) ? 'given' : 'not given'"],
+    )
+}
+
+/// The name of a region.
+pub(crate) fn region() -> Rule {
+    rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "'%s' is not the name of a region; use lower-case letters, digits and '-', such as eu-central-1",
+        &["self"],
+    )
+}
+
 /// An HTTP base URL.
 pub(crate) fn http_url() -> Rule {
     rule(

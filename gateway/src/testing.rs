@@ -37,6 +37,7 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
                 },
                 credential: None,
                 azure_api_version: None,
+                region: None,
                 models: vec![],
                 limits: ProviderLimits::default(),
                 timeouts: Timeouts {
@@ -54,12 +55,16 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
             "chat".into(),
             Route {
                 model: "assistant".into(),
+                matches: vec![],
                 backends: vec![Backend {
                     provider: "sim".into(),
                     model: None,
                     weight: 1,
+                    distance: 0,
                 }],
                 fallbacks: vec![],
+                request_headers: tokenweir_config::HeaderChanges::default(),
+                response_headers: tokenweir_config::HeaderChanges::default(),
                 selection: tokenweir_config::Selection::default(),
                 retry: Retry {
                     attempts: 0,

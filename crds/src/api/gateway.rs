@@ -61,6 +61,13 @@ pub struct LLMGatewaySpec {
     #[serde(default)]
     pub admission: Admission,
 
+    /// The region in which the pods run, by the name that providers use. What routes prefer or require whose
+    /// `selection.region` names no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::region())]
+    pub region: Option<String>,
+
     /// What clients may cost each pod.
     #[serde(default)]
     pub limits: GatewayLimits,

@@ -6,7 +6,9 @@
 mod cloud;
 mod edge;
 mod gateway;
+mod header_changes;
 mod health;
+mod matching;
 mod provider;
 mod refs;
 mod route;
@@ -22,7 +24,9 @@ pub use gateway::{
     AccessLog, Admission, LLMGateway, LLMGatewaySpec, LLMGatewayStatus, Otlp, PerTenant, PodTemplate, Queue,
     QueueOrder, Resources, Telemetry, TopologySpread,
 };
+pub use header_changes::{HeaderChanges, HeaderLine};
 pub use health::{ActiveProbe, Outlier, ProviderHealth};
+pub use matching::{BodyMatch, HeaderMatch, MatchType, RouteMatch};
 pub use provider::{
     ANTHROPIC_ENDPOINT, Azure, BackendRef, CredentialScheme, Credentials, ModelProvider, ModelProviderSpec,
     ModelProviderStatus, OPENAI_ENDPOINT, ProviderLimits, ProviderModel, ProviderTimeouts, ProviderType,
@@ -35,7 +39,7 @@ pub use scaling::{
     Horizontal, ReplicaRange, ScaleDown, ScaleRule, ScaleUp, ScalingPolicy, ScalingPolicySpec, ScalingPolicyStatus,
     SelectPolicy, SignalStatus, TargetRef,
 };
-pub use selection::{Selection, SelectionMode, Sticky};
+pub use selection::{RegionMode, Selection, SelectionMode, Sticky};
 pub use signal::{
     Count, Latency, MetricSource, Quantile, Rate, ResourceName, ResourceSignal, Signal, SignalKind, Window,
 };

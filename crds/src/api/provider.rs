@@ -141,6 +141,13 @@ pub struct ModelProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub google: Option<Google>,
 
+    /// The region in which the provider answers, by any name that gateways and routes use too, such as `eu-central-1`.
+    /// Absent: `aws.region` of type `Bedrock`, `google.location` of type `Vertex` unless that is `global`, and else in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::region())]
+    pub region: Option<String>,
+
     /// Models that the provider has. Empty: any name is passed on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -165,6 +172,21 @@ pub struct ModelProviderSpec {
     /// When the provider is taken to be sick, so that nothing is sent to it.
     #[serde(default)]
     pub health: ProviderHealth,
+}
+
+impl ModelProviderSpec {
+    /// The region in which the provider answers, as far as it is in one.
+    pub fn region(&self) -> Option<&str> {
+        let of_cloud = || match self.provider_type {
+            ProviderType::Bedrock => self.aws.as_ref().map(|aws| aws.region.as_str()),
+            ProviderType::Vertex => {
+                let location = self.google.as_ref().map(|google| google.location.as_str());
+                location.filter(|location| *location != "global")
+            }
+            _ => None,
+        };
+        self.region.as_deref().or_else(of_cloud)
+    }
 }
 
 /// The wire that a provider speaks.

@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::api::{NameRef, Selection};
+use crate::api::{HeaderChanges, NameRef, RouteMatch, Selection};
+use crate::own_headers::{TO_CLIENTS, TO_PROVIDERS};
 use crate::{Duration, rules};
 
 /// A model name that clients ask for, and the providers that answer.
@@ -42,6 +43,14 @@ pub struct ModelRouteSpec {
     #[x_kube(validation = rules::model_name())]
     pub model: String,
 
+    /// Which requests for the model the route takes: those that fit one of these entries. Absent: all. Several routes may
+    /// have one model, and one of them no `match`: what no other one takes is its own. Of several entries that fit the one
+    /// with the most headers counts, then the one with the most fields of the body, then the one of the oldest route.
+    #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub matches: Vec<RouteMatch>,
+
     /// The gateways that serve the route.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -64,6 +73,26 @@ pub struct ModelRouteSpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub fallbacks: Vec<FallbackTarget>,
+
+    /// Changes of what goes to providers, at every try. Not of what proves the gateway to them, describes the body, belongs to
+    /// the connection, is signed or traces the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = TO_PROVIDERS.kept_out_of("set"),
+        validation = TO_PROVIDERS.kept_out_of("add"),
+        validation = TO_PROVIDERS.kept_out_of_names("remove")
+    )]
+    pub request_headers: Option<HeaderChanges>,
+
+    /// Changes of what goes back to clients, with answers and errors alike. Not of what describes the body, belongs to the
+    /// connection or is the gateway's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = TO_CLIENTS.kept_out_of("set"),
+        validation = TO_CLIENTS.kept_out_of("add"),
+        validation = TO_CLIENTS.kept_out_of_names("remove")
+    )]
+    pub response_headers: Option<HeaderChanges>,
 
     /// How one of the backends is chosen, and one of the pods behind it.
     #[serde(default)]

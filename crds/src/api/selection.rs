@@ -12,12 +12,33 @@ use crate::rules;
     "!(has(self.sticky) && self.prefixAffinity)",
     "sticky (by %s) and prefixAffinity both choose the pod; keep one of them",
     &["self.sticky.header"],
+), validation = rules::rule(
+    "!has(self.regions) || self.regions.size() == 0 || self.region != 'Any'",
+    "regions (%s) are given and region is %s, so they would do nothing; write region: Prefer or region: Require",
+    &["self.regions", "self.region"],
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct Selection {
     /// By what a backend is chosen.
     #[serde(default)]
     pub mode: SelectionMode,
+
+    /// Whether the regions of providers matter, before anything else.
+    #[serde(default)]
+    pub region: RegionMode,
+
+    /// The regions that are preferred, in this order, or required. Absent: that of the gateway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = rules::rule(
+            "self.all(r, r.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
+            "%s are not names of regions; use lower-case letters, digits and '-', such as eu-central-1",
+            &["self.filter(r, !r.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))"],
+        )
+    )]
+    pub regions: Vec<String>,
 
     /// Requests with the same value of a header go to the same backend, and to the same pod behind it, while that is well
     /// and has room: what it keeps of a prompt is used again. Requests without the header are chosen by `mode`.
@@ -44,6 +65,19 @@ pub enum SelectionMode {
     LeastLatency,
 }
 
+/// Whether the regions of providers matter.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegionMode {
+    /// They do not.
+    #[default]
+    Any,
+    /// A backend in the first of the regions is chosen if one is well and has room, else one in the next, and one that is in
+    /// none of them last. A second try beside the first goes no farther than the first.
+    Prefer,
+    /// Nothing is sent to a provider that is not in one of the regions, by fallback or otherwise.
+    Require,
+}
+
 /// What keeps requests together.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -52,11 +86,7 @@ pub struct Sticky {
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(
         validation = rules::header_name(),
-        validation = rules::rule(
-            "!(self.lowerAscii() in ['authorization', 'x-api-key', 'api-key', 'cookie'])",
-            "the header '%s' proves who the client is; choose one that names a session",
-            &["self"],
-        )
+        validation = rules::header_of_no_credential("choose one that names a session")
     )]
     pub header: String,
 }

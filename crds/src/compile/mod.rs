@@ -10,10 +10,14 @@ mod cloud;
 mod edge;
 mod egress;
 mod gateway;
+mod headers;
 mod inputs;
+mod matching;
 mod provider;
 mod references;
+mod region;
 mod route;
+mod targets;
 mod tenant;
 mod verdict;
 
@@ -69,7 +73,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Compiled {
     let used: BTreeMap<_, _> = providers
         .usable
         .into_iter()
-        .filter(|(name, _)| routes.served.values().any(|route| route::uses(route, name)))
+        .filter(|(name, _)| routes.served.values().any(|route| targets::uses(route, name)))
         .collect();
     verdicts.extend(providers.problems.into_iter().map(|(name, problems)| {
         let served = used.contains_key(name);

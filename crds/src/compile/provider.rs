@@ -60,6 +60,7 @@ fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProvid
         },
         upstream,
         credential,
+        region: spec.region().map(str::to_owned),
         azure_api_version: spec.azure.as_ref().and_then(|azure| azure.api_version.clone()),
         models: models(spec),
         limits: ProviderLimits {

@@ -157,6 +157,51 @@ fn a_mistake_costs_only_what_it_touches() {
 }
 
 #[test]
+fn routes_of_one_model_get_their_turns_and_only_what_could_never_be_reached_is_a_conflict() {
+    let mut world = World::golden("routing.yaml");
+    let compiled = world.compile("edge");
+    let snapshot = checked(&compiled);
+    assert_eq!(
+        snapshot.format, 3,
+        "a gateway that does not know conditions must not serve it"
+    );
+    let told = |route: &tokenweir_config::Route| json!({"matches": route.matches, "request": route.request_headers, "response": route.response_headers});
+    let routes: BTreeMap<_, _> = snapshot
+        .routes
+        .iter()
+        .map(|(name, route)| (name, told(route)))
+        .collect();
+    insta::assert_json_snapshot!("routing", routes);
+    insta::assert_yaml_snapshot!("routing_verdicts", report(&compiled));
+    world.reverse();
+    assert_eq!(world.compile("edge").snapshot, compiled.snapshot);
+}
+
+#[test]
+fn each_gateway_gets_the_targets_in_its_regions() {
+    let world = World::golden("regions.yaml");
+    let mut told = BTreeMap::new();
+    for gateway in ["eu", "us", "nowhere"] {
+        let compiled = world.compile(gateway);
+        let snapshot = checked(&compiled);
+        let name = |target: &tokenweir_config::Backend| format!("{} {}", target.distance, target.provider);
+        let names = |targets: &[tokenweir_config::Backend]| targets.iter().map(name).collect::<Vec<_>>().join(", ");
+        let routes: Vec<String> = snapshot
+            .routes
+            .iter()
+            .map(|(route, r)| format!("{route}: {}; then {}", names(&r.backends), names(&r.fallbacks)))
+            .collect();
+        let problems: Vec<String> = report(&compiled)
+            .into_iter()
+            .filter(|line| line.starts_with(' '))
+            .collect();
+        told.insert(gateway, (routes, problems));
+        assert_eq!(snapshot.providers["bedrock-told"].region.as_deref(), Some("us-east-1"));
+    }
+    insta::assert_yaml_snapshot!("regions", told);
+}
+
+#[test]
 fn two_gateways_of_a_namespace_share_tenants_and_nothing_else() {
     let world = World::golden("everything.yaml");
     let (edge, inner) = (world.compile("edge"), world.compile("inner"));

@@ -133,7 +133,7 @@ fn what_takes_other_objects_to_judge_points_to_the_reference() {
         mistakes("30-models.yaml", |text| text.replace("sim-*", "assistant")),
         [
             "30-models.yaml:34:3: spec.model: model \"assistant\" is already served by ModelRoute assistant at LLMGateway edge; choose \
-          another name, or add backends there"
+          another name, add backends there, or say by match which requests this route takes"
         ]
     );
     assert_eq!(

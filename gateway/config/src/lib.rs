@@ -7,9 +7,12 @@
 pub mod admin_token;
 mod credential;
 mod edge;
+mod headers;
 pub mod keys;
+mod matching;
 pub mod names;
 mod resilience;
+mod route;
 pub mod service_account;
 pub mod shards;
 mod snapshot;
@@ -17,9 +20,11 @@ pub mod status;
 
 pub use credential::{AwsCredential, Credential, HeaderCredential};
 pub use edge::{KeyPair, Limits, Proxy, UpstreamTls};
+pub use headers::{HeaderChanges, HeaderLine};
+pub use matching::{FieldCondition, HeaderCondition, RouteMatch, ValueTest};
 pub use resilience::{ActiveProbe, Health, Hedge, Outlier, Selection, SelectionMode};
+pub use route::{Backend, Retry, RetryOn, Route};
 pub use snapshot::{
-    Admission, Backend, FORMAT, GatewayRef, Listener, Model, Order, Provider, ProviderKind, ProviderLimits, Queue,
-    Retry, RetryOn, Route, ServiceRef, Snapshot, SnapshotError, Telemetry, Tenant, TenantKey, TenantLimits, Timeouts,
-    Upstream,
+    Admission, FORMAT, GatewayRef, Listener, Model, Order, Provider, ProviderKind, ProviderLimits, Queue, ServiceRef,
+    Snapshot, SnapshotError, Telemetry, Tenant, TenantKey, TenantLimits, Timeouts, Upstream,
 };

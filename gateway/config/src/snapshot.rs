@@ -9,21 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::edge::{KeyPair, Limits, Proxy, UpstreamTls};
-use crate::resilience::{Health, Hedge, Selection};
+use crate::resilience::Health;
+use crate::route::Route;
 
 /// The newest format that this build understands.
 ///
 /// A change that an older gateway could misread raises it; a field that an older gateway may ignore does not. A snapshot is
 /// written in the oldest format that says all it has ([`Snapshot::oldest_format`]), so that gateways of the release before
 /// go on with everything that they know.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Everything that one gateway serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// The format: 2 where there is TLS beyond that of public endpoints, or a proxy, which a gateway of format 1 would not
-    /// see, or a provider that does not speak OpenAI's wire, which it would not know; else 1.
+    /// The format: 3 where a route does not take every request for its model or changes headers, which a gateway of format 2 would not see; 2
+    /// where there is TLS beyond that of public endpoints, or a proxy, which a gateway of format 1 would not see, or a
+    /// provider that does not speak OpenAI's wire, which it would not know; else 1.
     pub format: u32,
     /// Rises by one with each change of content. The operator counts it; a gateway reports the one it serves.
     pub generation: u64,
@@ -108,7 +110,9 @@ impl Snapshot {
             let first_kinds = matches!(provider.kind, ProviderKind::OpenAI | ProviderKind::OpenAICompatible);
             provider.tls.is_some() || provider.proxy.is_some() || !first_kinds
         };
-        if secured || self.providers.values().any(special) {
+        if self.routes.values().any(Route::is_special) {
+            3
+        } else if secured || self.providers.values().any(special) {
             2
         } else {
             1
@@ -222,6 +226,9 @@ pub struct Provider {
     /// whose paths are those of OpenAI. Other kinds have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure_api_version: Option<String>,
+    /// The region in which it answers, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Models by the provider's own names. Empty: any model name is passed on.
     #[serde(default)]
     pub models: Vec<Model>,
@@ -339,78 +346,6 @@ pub struct Timeouts {
     pub idle_ms: u64,
     /// The whole request.
     pub total_ms: u64,
-}
-
-/// A name that clients ask for, and where it leads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Route {
-    /// The model name or glob (`*` stands for any characters) that clients send.
-    pub model: String,
-    /// Targets chosen by weight. Never empty.
-    pub backends: Vec<Backend>,
-    /// Targets tried in order when a backend fails before its first byte.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fallbacks: Vec<Backend>,
-    /// How a backend is chosen.
-    #[serde(default, skip_serializing_if = "Selection::is_default")]
-    pub selection: Selection,
-    /// When and how often to try again.
-    pub retry: Retry,
-    /// Priority in the queue for tenants without one: higher leaves first. 0 is normal.
-    #[serde(default)]
-    pub priority: i32,
-    /// Leave out what a target's dialect cannot express, instead of refusing the request.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub drop_unsupported: bool,
-}
-
-/// A target of a route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Backend {
-    /// Provider by name.
-    pub provider: String,
-    /// Model name sent to the provider; absent: what the client sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Share of the traffic relative to the other backends. 0: none. Fallbacks ignore it.
-    #[serde(default)]
-    pub weight: u32,
-}
-
-/// When and how often to try again before the first byte has gone to the client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Retry {
-    /// Further tries on the same backends after the first; fallbacks come after them.
-    pub attempts: u32,
-    /// Wait before the first further try; doubles with each, with full jitter.
-    pub base_ms: u64,
-    /// Upper bound of the wait.
-    pub max_ms: u64,
-    /// What counts as a failure worth another try.
-    pub on: Vec<RetryOn>,
-    /// When a second try begins beside the first; absent: never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hedge: Option<Hedge>,
-}
-
-/// A failure that is worth another try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum RetryOn {
-    /// HTTP 429 from the provider.
-    #[serde(rename = "429")]
-    TooManyRequests,
-    /// HTTP 500 to 599 from the provider.
-    #[serde(rename = "5xx")]
-    ServerError,
-    /// No connection, or one that broke before an answer.
-    #[serde(rename = "connect")]
-    Connect,
-    /// No first byte in time.
-    #[serde(rename = "firstTokenTimeout")]
-    FirstTokenTimeout,
 }
 
 /// Who may ask.

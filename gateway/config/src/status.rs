@@ -3,6 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::headers::HeaderChanges;
+use crate::matching::RouteMatch;
+use crate::route::is_near;
+
 /// The report of one gateway process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,6 +47,15 @@ pub struct RouteReport {
     pub name: String,
     /// The model name or glob that clients send.
     pub model: String,
+    /// Which requests for it the route takes; absent: all that no other route takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<RouteMatch>,
+    /// What it changes of headers towards providers.
+    #[serde(default, skip_serializing_if = "HeaderChanges::is_none")]
+    pub request_headers: HeaderChanges,
+    /// What it changes of headers back to clients.
+    #[serde(default, skip_serializing_if = "HeaderChanges::is_none")]
+    pub response_headers: HeaderChanges,
     /// Its requests that were admitted and have not ended.
     pub in_flight: u64,
     /// Its requests that wait for admission.
@@ -66,6 +79,12 @@ pub struct TargetReport {
     /// Share of the traffic relative to the other backends; absent for fallbacks, which have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// The provider's region, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// How far away it is: it gets nothing while a nearer one is well and has room. Absent: 0.
+    #[serde(default, skip_serializing_if = "is_near")]
+    pub distance: u32,
     /// Requests on their way to the provider, from all routes.
     pub in_flight: u32,
 }

@@ -29,5 +29,5 @@ pub mod tokens;
 pub mod translate;
 
 pub use error::{ErrorForm, ErrorKind, OpenAiError};
-pub use request::{Edits, Operation, Peek, Pieces, RequestError};
+pub use request::{Edits, FieldPaths, FieldValue, Operation, Peek, Pieces, RequestError};
 pub use response::{Chunk, Payload, Usage};

@@ -17,27 +17,36 @@ pub(super) fn report(plan: &Plan, load: &BTreeMap<Arc<str>, Load>) -> Vec<RouteR
 
 fn told(route: &Route, load: &BTreeMap<Arc<str>, Load>) -> RouteReport {
     let load = load.get(&route.name);
-    let weights = route.candidates.weights().map(Some);
+    let source = &route.source;
     RouteReport {
         name: route.name.to_string(),
         model: route.model.as_str().to_owned(),
+        matches: source.matches.clone(),
+        request_headers: source.request_headers.clone(),
+        response_headers: source.response_headers.clone(),
         in_flight: load.map_or(0, |load| load.in_flight),
         queue_depth: load.map_or(0, |load| load.queue_depth),
         backends: route
             .backends
             .iter()
-            .zip(weights)
-            .map(|(backend, weight)| target(backend, weight))
+            .zip(&source.backends)
+            .map(|(backend, source)| target(backend, Some(source.weight), source.distance))
             .collect(),
-        fallbacks: route.fallbacks.iter().map(|fallback| target(fallback, None)).collect(),
+        fallbacks: route
+            .fallbacks
+            .iter()
+            .map(|fallback| target(fallback, None, 0))
+            .collect(),
     }
 }
 
-fn target(backend: &Backend, weight: Option<u32>) -> TargetReport {
+fn target(backend: &Backend, weight: Option<u32>, distance: u32) -> TargetReport {
     TargetReport {
         provider: backend.provider.name.to_string(),
         model: backend.model.as_deref().map(str::to_owned),
         weight,
+        region: backend.provider.region().map(str::to_owned),
+        distance,
         in_flight: backend.provider.live.limit.used(),
     }
 }

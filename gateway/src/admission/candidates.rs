@@ -1,5 +1,6 @@
 //! Which backends of a route a request may go to, and the weighted choice among those with a free place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,6 +25,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub struct Candidates {
     pub(super) id: u64,
     backends: Vec<Candidate>,
+    /// The backends by distance, the nearest first; empty if all are equally near.
+    rings: Vec<BackendSet>,
     mode: SelectionMode,
     fallbacks: bool,
 }
@@ -39,6 +42,8 @@ pub struct Candidate {
     pub rule: Option<Rule>,
     /// Tells it apart from others in the same way on every gateway pod.
     pub key: u64,
+    /// How far away it is: it gets nothing while a nearer one is well and has room.
+    pub distance: u32,
 }
 
 /// Where a request may go.
@@ -54,17 +59,28 @@ impl Candidates {
     /// Candidates in the order of the route's backends. What stands beyond [`MAX_BACKENDS`] is never chosen. `fallbacks`:
     /// the route has some, so that nobody need wait for a backend that is out.
     pub fn new(backends: impl IntoIterator<Item = Candidate>, mode: SelectionMode, fallbacks: bool) -> Self {
+        let backends: Vec<Candidate> = backends.into_iter().take(MAX_BACKENDS).collect();
         Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
-            backends: backends.into_iter().take(MAX_BACKENDS).collect(),
+            rings: rings(&backends),
+            backends,
             mode,
             fallbacks,
         }
     }
 
-    /// The weights in the order of the backends.
-    pub fn weights(&self) -> impl Iterator<Item = u32> {
-        self.backends.iter().map(|candidate| candidate.weight)
+    /// Those of `among` that are no farther away than the backend `at`.
+    pub fn no_farther(&self, at: usize, among: BackendSet) -> BackendSet {
+        let Some(ring) = self.rings.iter().position(|ring| ring & (1 << at) != 0) else {
+            return among;
+        };
+        among & self.rings[..=ring].iter().fold(0, |near, ring| near | ring)
+    }
+
+    /// Those of `among` that are nearest.
+    fn nearest(&self, among: BackendSet) -> BackendSet {
+        let mut near = self.rings.iter().map(|ring| ring & among);
+        near.find(|near| *near != 0).unwrap_or(among)
     }
 
     /// The backends that get traffic at all.
@@ -131,7 +147,7 @@ impl Candidates {
         let room = self.set(|candidate| candidate.weight > 0 && candidate.provider.limit.has_room());
         let mut open = self.open(among & room);
         while open != 0 {
-            let chosen = self.pick(open, wants)?;
+            let chosen = self.pick(self.nearest(open), wants)?;
             if self.backends[chosen].provider.try_acquire(wants.tokens) {
                 return Some(chosen);
             }
@@ -205,6 +221,19 @@ impl Candidates {
             }
             None => Some(n),
         })
+    }
+}
+
+/// The backends by distance; none if all are equally near.
+fn rings(backends: &[Candidate]) -> Vec<BackendSet> {
+    let mut rings: BTreeMap<u32, BackendSet> = BTreeMap::new();
+    for (n, backend) in backends.iter().enumerate() {
+        *rings.entry(backend.distance).or_default() |= 1 << n;
+    }
+    if rings.len() > 1 {
+        rings.into_values().collect()
+    } else {
+        Vec::new()
     }
 }
 

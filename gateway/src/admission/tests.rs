@@ -40,6 +40,7 @@ fn candidates(providers: &[Arc<Live>]) -> Arc<Candidates> {
         weight: 1,
         rule: None,
         key: 0,
+        distance: 0,
     };
     Arc::new(Candidates::new(
         providers.iter().map(candidate),

@@ -16,7 +16,7 @@ use super::errors::Teller;
 use super::headers;
 use crate::admission::{Admission, BackendSet, Claim, Joined, Permit, Rejected};
 use crate::meter::{Refusal, RequestLabels, RequestMeter};
-use crate::plan::{Caller, Plan, Route};
+use crate::plan::{Caller, Plan, Route, Routed};
 use crate::relay::{AccessLog, Exchange, GatewayBody, PassedEvents, PlainRelay, StreamRelay, TranslatedEvents};
 use crate::server::{Active, Worker};
 use crate::upstream::{Answer, AnswerBody, Conversation, Forwarded, Outgoing};
@@ -71,16 +71,31 @@ impl Head<'_> {
             self.refused(Refusal::Forbidden);
             return self.teller.model_not_found(peek.model());
         }
-        let Some(route) = self.plan.route(peek.model()) else {
-            self.refused(Refusal::ModelNotFound);
-            return self.teller.model_not_found(peek.model());
+        let route = match self.plan.route(&parts.headers, &peek) {
+            Ok(Routed::To(route)) => route,
+            Ok(Routed::NoMatch) => {
+                self.refused(Refusal::ModelNotFound);
+                return self.teller.no_route_matches(peek.model());
+            }
+            Ok(Routed::NoModel) => {
+                self.refused(Refusal::ModelNotFound);
+                return self.teller.model_not_found(peek.model());
+            }
+            Err(why) => {
+                self.refused(Refusal::BadRequest);
+                return self.teller.answer(&OpenAiError::from(&why));
+            }
         };
         let usable = route.usable(peek.model());
         if usable == 0 {
             self.refused(Refusal::ModelNotFound);
             return self.teller.model_not_found(peek.model());
         }
-        self.routed(parts, peek, route, usable).await
+        let mut response = self.routed(parts, peek, route, usable).await;
+        if let Some(changes) = &route.response_headers {
+            changes.apply(response.headers_mut());
+        }
+        response
     }
 
     async fn routed(self, parts: Parts, peek: Peek, route: &Route, usable: BackendSet) -> Response<GatewayBody> {
@@ -130,6 +145,7 @@ impl Head<'_> {
             peek,
             now_unix: self.now_unix,
             drop_unsupported: route.drop_unsupported,
+            changes: route.request_headers.clone(),
             conversation: Conversation::default(),
         };
         let forwarded = self

@@ -103,6 +103,12 @@ impl Teller<'_> {
         self.answer(&OpenAiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
     }
 
+    /// There are routes for the model, and none of them takes the request.
+    pub fn no_route_matches(self, model: &str) -> Response<GatewayBody> {
+        let message = format!("no route for the model '{}' matches this request", shown(model));
+        self.answer(&OpenAiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
+    }
+
     /// The body could not be read.
     pub fn body(self, why: BodyError) -> Response<GatewayBody> {
         let kind = match why {

@@ -12,7 +12,9 @@ use tokenweir_config::keys::{KeyHasher, decode_32};
 use tokio::time::Instant;
 
 use super::glob::Glob;
+use super::header_changes::HeaderChanges;
 use super::keys::{Caller, KeyTable};
+use super::matching::ModelRoutes;
 use super::provider::Provider;
 use super::route::{Backend, Route, Tenant};
 use super::{Limits, Listener, Plan, PlanError};
@@ -198,10 +200,10 @@ fn route(
         })
     };
     let backends: Vec<Backend> = source.backends.iter().map(backend).collect::<Result<_, _>>()?;
-    let weights = source.backends.iter().map(|backend| backend.weight);
-    let candidate = |(backend, weight): (&Backend, u32)| Candidate {
+    let candidate = |(backend, source): (&Backend, &config::Backend)| Candidate {
         provider: Arc::clone(&backend.provider.live),
-        weight,
+        weight: source.weight,
+        distance: source.distance,
         rule: backend.provider.outlier,
         key: Hash64::default()
             .and(backend.provider.name.as_bytes())
@@ -212,16 +214,25 @@ fn route(
     let selection =
         Selection::new(&source.selection).ok_or_else(|| PlanError::StickyHeader { route: name.to_owned() })?;
     let candidates = Candidates::new(
-        backends.iter().zip(weights).map(candidate),
+        backends.iter().zip(&source.backends).map(candidate),
         selection.mode,
         !source.fallbacks.is_empty(),
     );
+    let changes = |source| {
+        HeaderChanges::new(source).map_err(|why| PlanError::HeaderChanges {
+            route: name.to_owned(),
+            why,
+        })
+    };
     Ok(Route {
         name: name.into(),
         model: Glob::new(&source.model),
+        source: source.clone(),
         candidates: Arc::new(candidates),
         fallbacks: source.fallbacks.iter().map(backend).collect::<Result<_, _>>()?,
         backends,
+        request_headers: changes(&source.request_headers)?.map(Arc::new),
+        response_headers: changes(&source.response_headers)?,
         selection,
         retry: (&source.retry).into(),
         budget: live.budget,
@@ -234,26 +245,27 @@ fn route(
     })
 }
 
-type Tables = (HashMap<Box<str>, Arc<Route>>, Vec<Arc<Route>>);
+type Tables = (HashMap<Box<str>, ModelRoutes>, Vec<ModelRoutes>);
 
 fn tables(routes: Vec<Arc<Route>>) -> Result<Tables, PlanError> {
-    let mut by_model: HashMap<Box<str>, Arc<Route>> = HashMap::new();
+    let mut by_model: BTreeMap<Box<str>, Vec<Arc<Route>>> = BTreeMap::new();
     for route in routes {
-        if let Some(first) = by_model.insert(route.model.as_str().into(), Arc::clone(&route)) {
-            return Err(PlanError::SharedModel {
-                first: first.name.to_string(),
-                second: route.name.to_string(),
-                model: route.model.as_str().to_owned(),
-            });
+        by_model.entry(route.model.as_str().into()).or_default().push(route);
+    }
+    let mut exact = HashMap::new();
+    let mut globs = Vec::new();
+    for (model, routes) in by_model {
+        let glob = Glob::new(&model);
+        let routes = ModelRoutes::new(&routes)?;
+        if glob.is_exact() {
+            exact.insert(model, routes);
+        } else {
+            globs.push((Reverse(glob.literal_len()), routes));
         }
     }
-    let (exact, globs): (HashMap<_, _>, HashMap<_, _>) =
-        by_model.into_iter().partition(|(_, route)| route.model.is_exact());
-    let mut globs: Vec<_> = globs.into_values().collect();
-    globs.sort_by(|a, b| {
-        (Reverse(a.model.literal_len()), a.model.as_str()).cmp(&(Reverse(b.model.literal_len()), b.model.as_str()))
-    });
-    Ok((exact, globs))
+    // The sort is stable, and the patterns come in their own order.
+    globs.sort_by_key(|(literal, _)| *literal);
+    Ok((exact, globs.into_iter().map(|(_, routes)| routes).collect()))
 }
 
 fn keys(snapshot: &Snapshot, tenants: &BTreeMap<Box<str>, Arc<Tenant>>) -> Result<KeyTable, PlanError> {

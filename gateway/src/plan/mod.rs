@@ -5,8 +5,10 @@ mod cell;
 mod cloud;
 mod credential;
 mod glob;
+mod header_changes;
 mod keys;
 mod listener;
+mod matching;
 mod models;
 mod passage;
 mod probe;
@@ -17,15 +19,19 @@ mod uris;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tokenweir_config::ServiceRef;
 use tokenweir_crds::certificate::CertificateError;
+use tokenweir_llm::{Peek, RequestError};
 
 use crate::admission::Admission;
 pub use cell::PlanCell;
 pub use credential::Credential;
 pub use glob::Glob;
+pub use header_changes::HeaderChanges;
 pub use keys::{Caller, KeyTable};
 pub use listener::Listener;
+pub use matching::ModelRoutes;
 pub use models::ModelEntry;
 pub use passage::Passage;
 pub use probe::Probe;
@@ -48,9 +54,9 @@ pub struct Plan {
     pub keys: KeyTable,
     /// Who goes on and who waits.
     pub admission: Arc<Admission>,
-    exact: HashMap<Box<str>, Arc<Route>>,
+    exact: HashMap<Box<str>, ModelRoutes>,
     /// Most specific first.
-    globs: Vec<Arc<Route>>,
+    globs: Vec<ModelRoutes>,
     tenants: BTreeMap<Box<str>, Arc<Tenant>>,
     providers: BTreeMap<Box<str>, Arc<Provider>>,
 }
@@ -133,7 +139,23 @@ pub enum PlanError {
         /// The route.
         route: String,
     },
-    /// Two routes serve the same model name or pattern.
+    /// A route has a condition that cannot be checked.
+    #[error("route {route} has a condition that cannot be checked: {why}")]
+    Condition {
+        /// The route.
+        route: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A route changes headers to what they cannot be.
+    #[error("route {route} cannot change headers: {why}")]
+    HeaderChanges {
+        /// The route.
+        route: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Two routes serve the same model name or pattern, whatever the request.
     #[error("routes {first} and {second} both serve the model {model}")]
     SharedModel {
         /// One.
@@ -145,13 +167,37 @@ pub enum PlanError {
     },
 }
 
+/// Which route a request gets.
+#[derive(Debug, Clone, Copy)]
+pub enum Routed<'a> {
+    /// This one.
+    To(&'a Arc<Route>),
+    /// None: there are routes for the model, and none of them takes the request.
+    NoMatch,
+    /// None: there is no route for the model.
+    NoModel,
+}
+
 impl Plan {
-    /// The route for a model name that a client asks for: the one of exactly this name, else the most specific pattern
-    /// that fits (most literal characters, then by pattern).
-    pub fn route(&self, model: &str) -> Option<&Arc<Route>> {
-        self.exact
-            .get(model)
-            .or_else(|| self.globs.iter().find(|route| route.model.matches(model)))
+    /// The route for a request: of those of exactly the model's name, else of the most specific pattern that fits (most
+    /// literal characters, then by pattern), the first one that takes it.
+    ///
+    /// The error is the client's: a field that decides is given twice.
+    pub fn route(&self, headers: &HeaderMap, peek: &Peek) -> Result<Routed<'_>, RequestError> {
+        let mut routed = Routed::NoModel;
+        for routes in self.routes_for(peek.model()) {
+            if let Some(route) = routes.find(headers, peek)? {
+                return Ok(Routed::To(route));
+            }
+            routed = Routed::NoMatch;
+        }
+        Ok(routed)
+    }
+
+    /// The routes for a model name, most specific first.
+    fn routes_for<'p>(&'p self, model: &str) -> impl Iterator<Item = &'p ModelRoutes> {
+        let fits = move |routes: &&ModelRoutes| routes.model().is_some_and(|glob| glob.matches(model));
+        self.exact.get(model).into_iter().chain(self.globs.iter().filter(fits))
     }
 
     /// The listener of a port.
@@ -166,7 +212,7 @@ impl Plan {
 
     /// All routes, the exact ones in no order.
     pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.exact.values().chain(&self.globs)
+        self.exact.values().chain(&self.globs).flat_map(ModelRoutes::all)
     }
 
     /// All tenants by name.

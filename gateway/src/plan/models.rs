@@ -1,10 +1,9 @@
 //! The models that a tenant may ask for, by name.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::route::Tenant;
-use super::{Plan, Route};
+use super::{ModelRoutes, Plan, Route};
 
 /// One model in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +21,11 @@ impl Plan {
     /// fit a route's pattern.
     pub fn models(&self, tenant: &Tenant) -> Vec<ModelEntry<'_>> {
         let mut entries = BTreeMap::new();
-        for route in self.routes() {
-            for entry in named_by(route) {
-                // A pattern lists only what reaches this route, and not another one that is more specific.
-                if tenant.may_use(entry.id) && self.route(entry.id).is_some_and(|reached| Arc::ptr_eq(reached, route)) {
+        for routes in self.exact.values().chain(&self.globs) {
+            for entry in routes.all().iter().flat_map(|route| named_by(route)) {
+                // A pattern lists only what reaches its routes, and not others that are more specific.
+                let mut reached = self.reached_by(entry.id);
+                if tenant.may_use(entry.id) && reached.any(|reached| std::ptr::eq(reached, routes)) {
                     entries.entry(entry.id).or_insert(entry);
                 }
             }
@@ -33,17 +33,25 @@ impl Plan {
         entries.into_values().collect()
     }
 
+    /// The routes that requests for a model can reach, most specific first: up to those that take every request.
+    fn reached_by<'p>(&'p self, id: &str) -> impl Iterator<Item = &'p ModelRoutes> {
+        let mut over = false;
+        self.routes_for(id)
+            .take_while(move |routes| !std::mem::replace(&mut over, routes.take_all()))
+    }
+
     /// One model if the tenant may ask for it: listed or reached through a pattern.
     pub fn model<'a>(&'a self, tenant: &Tenant, id: &'a str) -> Option<ModelEntry<'a>> {
         if !tenant.may_use(id) {
             return None;
         }
-        let route = self.route(id)?;
-        let backend = route.backends.iter().find(|backend| backend.model(id).is_some())?;
-        Some(ModelEntry {
-            id,
-            owned_by: &backend.provider.name,
-            since_unix: route.since_unix,
+        self.reached_by(id).flat_map(ModelRoutes::all).find_map(|route| {
+            let backend = route.backends.iter().find(|backend| backend.model(id).is_some())?;
+            Some(ModelEntry {
+                id,
+                owned_by: &backend.provider.name,
+                since_unix: route.since_unix,
+            })
         })
     }
 }

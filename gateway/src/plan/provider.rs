@@ -185,6 +185,11 @@ impl Provider {
         })
     }
 
+    /// The region in which it answers, as far as that is known.
+    pub fn region(&self) -> Option<&str> {
+        self.source.region.as_deref()
+    }
+
     /// Puts on a request what the provider wants to see on each: proof of who asks, and which version of its API is meant,
     /// unless the client has said that.
     pub fn introduce(&self, headers: &mut HeaderMap) {

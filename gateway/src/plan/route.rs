@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokenweir_config as config;
 
 use super::glob::Glob;
+use super::header_changes::HeaderChanges;
 use super::provider::Provider;
 use crate::admission::{BackendSet, Candidates, Limit};
 use crate::selection::Selection;
@@ -18,6 +19,8 @@ use crate::upstream::{FirstTokens, HedgeCounts, RetryBudget};
 pub struct Route {
     /// Its name.
     pub name: Arc<str>,
+    /// What it was made of.
+    pub source: config::Route,
     /// What clients ask for.
     pub model: Glob,
     /// Targets chosen by weight.
@@ -26,6 +29,10 @@ pub struct Route {
     pub candidates: Arc<Candidates>,
     /// Targets tried in order when the backends failed.
     pub fallbacks: Vec<Backend>,
+    /// Changes of what goes to providers.
+    pub request_headers: Option<Arc<HeaderChanges>>,
+    /// Changes of what goes back to clients.
+    pub response_headers: Option<HeaderChanges>,
     /// How a backend is chosen.
     pub selection: Selection,
     /// When and how often to try again.

@@ -52,14 +52,120 @@ fn plan(change: impl FnOnce(&mut Value)) -> Plan {
 
 fn unchanged(_: &mut Value) {}
 
+/// The route of a request without anything but a model.
+fn route<'a>(plan: &'a Plan, model: &str) -> Option<&'a Arc<Route>> {
+    match routed(plan, &[], &json!({"model": model})).unwrap() {
+        Routed::To(route) => Some(route),
+        Routed::NoMatch | Routed::NoModel => None,
+    }
+}
+
+fn routed<'a>(plan: &'a Plan, headers: &[(&str, &str)], body: &Value) -> Result<Routed<'a>, RequestError> {
+    let mut body = body.clone();
+    body["messages"] = json!([]);
+    let peek = Peek::parse(tokenweir_llm::Operation::Chat, bytes::Bytes::from(body.to_string())).unwrap();
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()))
+        .collect();
+    plan.route(&headers, &peek)
+}
+
 #[test]
 fn an_exact_name_wins_and_then_the_most_specific_pattern() {
     let plan = plan(unchanged);
-    let route = |model: &str| plan.route(model).map(|route| route.name.to_string());
+    let route = |model: &str| route(&plan, model).map(|route| route.name.to_string());
     assert_eq!(route("assistant-large").as_deref(), Some("large"));
     assert_eq!(route("gpt-mini").as_deref(), Some("gpt-mini"));
     assert_eq!(route("gpt-5").as_deref(), Some("gpt"));
     assert_eq!(route("llama").as_deref(), Some("rest"));
+}
+
+/// Four routes for `assistant-large`, three of which take only some requests.
+fn conditional(v: &mut Value) {
+    let route = |matches: Value| {
+        let mut route = v["routes"]["large"].clone();
+        route["matches"] = matches;
+        route
+    };
+    let team = |test: Value| json!([{"path": "metadata.team", "test": test}]);
+    let (red, any, night) = (
+        route(json!([
+            {"rank": 1, "body": team(json!({"exact": "red"}))},
+            {"rank": 0, "headers": [{"name": "x-team", "test": {"exact": "red"}}]},
+        ])),
+        route(json!([{"rank": 3, "body": team(json!("present"))}])),
+        route(
+            json!([{"rank": 2, "body": [{"path": "stream", "test": {"exact": "false"}},
+            {"path": "user", "test": {"pattern": "night-[0-9]+"}}]}]),
+        ),
+    );
+    v["routes"]["red"] = red;
+    v["routes"]["any-team"] = any;
+    v["routes"]["night"] = night;
+}
+
+#[test]
+fn of_the_routes_of_a_name_the_first_in_turn_whose_conditions_hold_takes_a_request() {
+    let plan = plan(conditional);
+    let route = |headers: &[(&str, &str)], mut body: Value| {
+        body["model"] = json!("assistant-large");
+        match routed(&plan, headers, &body).unwrap() {
+            Routed::To(route) => route.name.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(route(&[], json!({})), "large");
+    assert_eq!(
+        route(&[("x-team", "red")], json!({"metadata": {"team": "blue"}})),
+        "red"
+    );
+    assert_eq!(
+        route(&[("x-team", "blue"), ("x-team", "red")], json!({})),
+        "red",
+        "any of the values"
+    );
+    assert_eq!(route(&[("x-team", "reddish")], json!({})), "large");
+    assert_eq!(route(&[], json!({"metadata": {"team": "red"}})), "red");
+    assert_eq!(route(&[], json!({"metadata": {"team": "blue"}})), "any-team");
+    assert_eq!(route(&[], json!({"metadata": {"team": ["list"]}})), "any-team");
+    assert_eq!(route(&[], json!({"metadata": {"team": null}})), "large");
+    let night = json!({"stream": false, "user": "night-7", "metadata": {"team": "blue"}});
+    assert_eq!(route(&[], night), "night");
+    assert_eq!(
+        route(&[], json!({"stream": false, "user": "night-7 "})),
+        "large",
+        "all of the value"
+    );
+    assert_eq!(route(&[], json!({"user": "night-7"})), "large", "both conditions");
+}
+
+#[test]
+fn what_no_route_of_a_name_takes_goes_to_a_pattern_or_nowhere() {
+    let exact_alone = |v: &mut Value| {
+        conditional(v);
+        v["routes"].as_object_mut().unwrap().remove("large");
+    };
+    let body = json!({"model": "assistant-large"});
+    let with_pattern = plan(exact_alone);
+    assert!(matches!(routed(&with_pattern, &[], &body), Ok(Routed::To(route)) if &*route.name == "rest"));
+    let without = plan(|v| {
+        exact_alone(v);
+        v["routes"].as_object_mut().unwrap().remove("rest");
+    });
+    assert!(matches!(routed(&without, &[], &body), Ok(Routed::NoMatch)));
+    assert!(matches!(
+        routed(&without, &[], &json!({"model": "other"})),
+        Ok(Routed::NoModel)
+    ));
+    let acme = without.tenants().find(|tenant| &*tenant.name == "acme").unwrap();
+    let listed: Vec<&str> = without.models(acme).iter().map(|entry| entry.id).collect();
+    assert_eq!(
+        listed,
+        ["assistant-large", "gpt-5", "gpt-5-2026", "gpt-mini"],
+        "as without conditions"
+    );
+    assert_eq!(without.model(acme, "assistant-large").unwrap().owned_by, "openai");
 }
 
 #[test]
@@ -80,12 +186,12 @@ fn a_key_leads_to_its_tenant_until_it_is_over() {
 #[test]
 fn a_backend_asks_for_the_providers_own_name_of_the_model() {
     let plan = plan(unchanged);
-    let model = |asked: &str| plan.route(asked).unwrap().backends[0].model(asked).map(str::to_owned);
+    let model = |asked: &str| route(&plan, asked).unwrap().backends[0].model(asked).map(str::to_owned);
     assert_eq!(model("assistant-large").as_deref(), Some("gpt-5-2026"));
     assert_eq!(model("gpt-5").as_deref(), Some("gpt-5-2026"));
     assert_eq!(model("llama").as_deref(), Some("llama"));
     assert_eq!(model("gpt-9"), None);
-    assert_eq!(plan.route("gpt-9").unwrap().usable("gpt-9"), 0);
+    assert_eq!(route(&plan, "gpt-9").unwrap().usable("gpt-9"), 0);
 }
 
 #[test]
@@ -126,7 +232,7 @@ fn live_state_goes_on_and_limits_move_when_the_configuration_changes() {
     assert!(Arc::ptr_eq(&before.tenants["acme"].limit, &after.tenants["acme"].limit));
     assert_eq!(before.tenants["acme"].id, after.tenants["acme"].id);
     let claim = |plan: &Plan| {
-        let route = plan.route("assistant-large").unwrap();
+        let route = route(plan, "assistant-large").unwrap();
         crate::admission::Claim {
             tenant_id: 1,
             tenant: Arc::clone(&plan.tenants["acme"].limit),
@@ -176,6 +282,18 @@ fn every_mistake_of_a_snapshot_is_named() {
         }),
         ("has 0 backends", |v| v["routes"]["gpt"]["backends"] = json!([])),
         ("both serve the model *", |v| v["routes"]["gpt"]["model"] = json!("*")),
+        ("a condition that cannot be checked: \"a b\" is not the name", |v| {
+            v["routes"]["gpt"]["matches"] = json!([{"rank": 0, "headers": [{"name": "a b", "test": "present"}]}]);
+        }),
+        ("a condition that cannot be checked: \"(\": it is not", |v| {
+            v["routes"]["gpt"]["matches"] = json!([{"rank": 0, "body": [{"path": "user", "test": {"pattern": "("}}]}]);
+        }),
+        ("route gpt cannot change headers: \"a b\" is not the name", |v| {
+            v["routes"]["gpt"]["requestHeaders"] = json!({"remove": ["a b"]});
+        }),
+        ("route gpt cannot change headers: \"a\\nb\" is not the value", |v| {
+            v["routes"]["gpt"]["responseHeaders"] = json!({"set": [{"name": "a", "value": "a\nb"}]});
+        }),
         ("provider openai cannot be called", |v| {
             v["providers"]["openai"]["upstream"] = json!({"endpoint": {"url": "nonsense"}});
         }),

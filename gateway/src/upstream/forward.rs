@@ -232,7 +232,8 @@ impl<'a> Journey<'a> {
         if !route.budget.spend(Instant::now()) {
             return None;
         }
-        let others = usable & !failed & !(1 << at);
+        // It is not worth another region that the first one is slow.
+        let others = route.candidates.no_farther(at, usable & !failed & !(1 << at));
         let second = permit
             .extra(&route.candidates, others)
             .or_else(|| permit.extra(&route.candidates, 1 << at))

@@ -1,5 +1,7 @@
 //! A request as the client sent it, and what is made of it for each provider.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, header};
 use tokenweir_llm::{Edits, ErrorKind, OpenAiError, Operation, Peek, Pieces};
@@ -8,7 +10,7 @@ use tokio::time::Instant;
 use super::pool::UpstreamBody;
 pub use super::translation::{Conversation, Pair};
 use crate::http::headers;
-use crate::plan::{Line, Passage, Provider};
+use crate::plan::{HeaderChanges, Line, Passage, Provider};
 
 /// A request as the client sent it, ready to be sent to any provider.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Outgoing {
     pub now_unix: u64,
     /// Leave out what a target cannot express, instead of refusing the request.
     pub drop_unsupported: bool,
+    /// What the route changes about headers.
+    pub changes: Option<Arc<HeaderChanges>>,
     /// The body as a conversation, once a target speaks another dialect than the client.
     pub conversation: Conversation,
 }
@@ -134,6 +138,10 @@ impl Outgoing {
         }
         if provider.is_in_cloud() {
             headers::to_cloud(request.headers_mut());
+        }
+        // Before all that the gateway says itself, so that nothing of it can be changed.
+        if let Some(changes) = &self.changes {
+            changes.apply(request.headers_mut());
         }
         if http2 {
             *request.version_mut() = http::Version::HTTP_2;

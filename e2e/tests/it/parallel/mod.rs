@@ -10,6 +10,7 @@ mod faults;
 mod pages;
 mod policies;
 mod readme;
+mod routing;
 mod serving;
 mod streams;
 mod tls;

@@ -1,15 +1,16 @@
-//! The wanted fields of a request, found by a scan, or by a parser where the scan gives up.
+//! The fields of a request that a gateway always looks at.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::find::{Lost, find};
 use super::pieces::Pieces;
-use super::scan::{Fields, Scanner, Unusual};
+use super::scan::Fields;
 use super::{RequestError, wrong};
 
 /// Top-level fields that a gateway looks at, in the order of [`NAMES`].
@@ -41,15 +42,15 @@ const NAMES: [&str; 9] = [
 /// Where the wanted fields of a request stand.
 #[derive(Debug)]
 pub(super) struct TopLevel {
-    fields: Fields<{ NAMES.len() }>,
+    fields: Fields<[Option<Range<usize>>; NAMES.len()]>,
 }
 
 impl TopLevel {
     pub(super) fn find(body: &Pieces) -> Result<Self, RequestError> {
-        let fields = match scan(body) {
-            Ok(fields) => fields,
-            Err(Unusual) => parse(&body.to_bytes())?,
-        };
+        let fields = find(body, &NAMES).map_err(|why| match why {
+            Lost::Unreadable(why) => why,
+            Lost::Twice(field) => RequestError::Duplicate { field: NAMES[field] },
+        })?;
         Ok(Self { fields })
     }
 
@@ -83,85 +84,6 @@ impl TopLevel {
     pub(super) fn first_byte(&self, field: Field, body: &Pieces) -> Option<u8> {
         let at = self.at(field)?.start;
         body.get(at..at + 1).first().copied()
-    }
-}
-
-fn scan(body: &Pieces) -> Result<Fields<{ NAMES.len() }>, Unusual> {
-    let mut scanner = Scanner::new(&NAMES);
-    for piece in body.iter() {
-        scanner.feed(piece)?;
-    }
-    scanner.finish()
-}
-
-/// The same by a parser, which knows escapes in names and says what is wrong with JSON that is none.
-fn parse(body: &[u8]) -> Result<Fields<{ NAMES.len() }>, RequestError> {
-    let found: Found<'_> = serde_json::from_slice(body).map_err(|error| RequestError::of_parser(&error))?;
-    if let Some(field) = found.duplicate {
-        return Err(RequestError::Duplicate { field });
-    }
-    Ok(Fields {
-        values: found.values.map(|raw| raw.map(|raw| position(body, raw.get()))),
-        // The body parsed as an object, so its first byte that is not white space is the brace.
-        inside: body.iter().take_while(|byte| byte.is_ascii_whitespace()).count() + 1,
-    })
-}
-
-/// What a parser found, and the first field given twice.
-#[derive(Default)]
-struct Found<'a> {
-    values: [Option<&'a RawValue>; NAMES.len()],
-    duplicate: Option<&'static str>,
-}
-
-/// The number of a name in [`NAMES`]. Names are matched after JSON unescaping, so `"mod\u0065l"` is `model` here as it is
-/// for the provider.
-struct Name(Option<usize>);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Name;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
-                Ok(Name(NAMES.iter().position(|wanted| *wanted == name)))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Found<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Top;
-        impl<'de> Visitor<'de> for Top {
-            type Value = Found<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut found = Found::default();
-                while let Some(Name(name)) = map.next_key()? {
-                    let Some(name) = name else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    let twice = found.values[name].replace(map.next_value()?).is_some();
-                    if twice && found.duplicate.is_none() {
-                        found.duplicate = Some(NAMES[name]);
-                    }
-                }
-                Ok(found)
-            }
-        }
-        deserializer.deserialize_map(Top)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Partial parse of requests, and rewriting that leaves all other bytes alone.
 
 mod fields;
+mod find;
+mod paths;
 mod pieces;
 mod rewrite;
 mod scan;
@@ -11,6 +13,7 @@ use std::ops::Range;
 use crate::dialect::Client;
 use crate::error::{ErrorKind, OpenAiError};
 use fields::{Field, Options, TopLevel};
+pub use paths::{FieldPaths, FieldValue, LONGEST_VALUE};
 pub use pieces::Pieces;
 
 /// Which endpoint a request was sent to.

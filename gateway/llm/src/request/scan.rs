@@ -46,11 +46,48 @@ enum State {
     End,
 }
 
-/// A scan for `N` fields.
+/// The names that a scan looks for.
+pub(super) trait Wanted {
+    /// A place for each of them.
+    type Places: AsMut<[Option<Range<usize>>]>;
+
+    /// Places of which none is known.
+    fn places(&self) -> Self::Places;
+
+    /// The number of a name; `None` if nobody wants it.
+    fn position(&self, name: &[u8]) -> Option<usize>;
+}
+
+impl<const N: usize> Wanted for [&str; N] {
+    type Places = [Option<Range<usize>>; N];
+
+    fn places(&self) -> Self::Places {
+        [const { None }; N]
+    }
+
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.iter().position(|wanted| wanted.as_bytes() == name)
+    }
+}
+
+/// Names that are known only once there is a configuration.
+impl Wanted for [Box<str>] {
+    type Places = Vec<Option<Range<usize>>>;
+
+    fn places(&self) -> Self::Places {
+        vec![None; self.len()]
+    }
+
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.iter().position(|wanted| wanted.as_bytes() == name)
+    }
+}
+
+/// A scan for some fields.
 #[derive(Debug)]
-pub(super) struct Scanner<const N: usize> {
-    names: &'static [&'static str; N],
-    found: [Option<Range<usize>>; N],
+pub(super) struct Scanner<'w, W: Wanted + ?Sized> {
+    names: &'w W,
+    found: W::Places,
     state: State,
     /// Bytes of the pieces before this one.
     base: usize,
@@ -67,19 +104,19 @@ pub(super) struct Scanner<const N: usize> {
 
 /// What a scan found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fields<const N: usize> {
+pub(super) struct Fields<P> {
     /// Where the value of each wanted field stands.
-    pub(super) values: [Option<Range<usize>>; N],
+    pub(super) values: P,
     /// Just behind the opening brace.
     pub(super) inside: usize,
 }
 
-impl<const N: usize> Scanner<N> {
+impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
     /// A scan for these names.
-    pub(super) const fn new(names: &'static [&'static str; N]) -> Self {
+    pub(super) fn new(names: &'w W) -> Self {
         Self {
             names,
-            found: [const { None }; N],
+            found: names.places(),
             state: State::Start,
             base: 0,
             inside: 0,
@@ -115,7 +152,7 @@ impl<const N: usize> Scanner<N> {
     }
 
     /// The body is over.
-    pub(super) fn finish(self) -> Result<Fields<N>, Unusual> {
+    pub(super) fn finish(self) -> Result<Fields<W::Places>, Unusual> {
         if self.state != State::End {
             return Err(Unusual);
         }
@@ -171,7 +208,7 @@ impl<const N: usize> Scanner<N> {
             None => {}
             Some(b'"') => {
                 let name = self.key.get(..self.key_len);
-                self.current = name.and_then(|name| self.names.iter().position(|wanted| wanted.as_bytes() == name));
+                self.current = name.and_then(|name| self.names.position(name));
                 self.state = State::Colon;
             }
             // A name with escapes may be a wanted one in disguise.
@@ -254,7 +291,10 @@ impl<const N: usize> Scanner<N> {
     /// The value of the current field ends before `at` of this piece.
     fn value_ends(&mut self, at: usize) -> Result<(), Unusual> {
         self.state = State::Comma;
-        let Some(slot) = self.current.take().and_then(|field| self.found.get_mut(field)) else {
+        let Some(field) = self.current.take() else {
+            return Ok(());
+        };
+        let Some(slot) = self.found.as_mut().get_mut(field) else {
             return Ok(());
         };
         match slot.replace(self.value_start..self.base + at) {
@@ -323,7 +363,7 @@ mod tests {
     const NAMES: [&str; 3] = ["model", "stream", "messages"];
 
     /// Scans a body cut into pieces of these sizes, and what is left.
-    fn scan(body: &[u8], sizes: &[usize]) -> Result<Fields<3>, Unusual> {
+    fn scan(body: &[u8], sizes: &[usize]) -> Result<Fields<[Option<Range<usize>>; 3]>, Unusual> {
         let mut scanner = Scanner::new(&NAMES);
         let mut rest = body;
         for size in sizes {

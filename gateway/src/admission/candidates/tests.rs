@@ -22,6 +22,7 @@ fn with_fallbacks(weights: &[(u32, Option<u32>)], fallbacks: bool) -> Candidates
         weight: *weight,
         rule: Some(RULE),
         key: 0,
+        distance: 0,
     };
     Candidates::new(weights.iter().map(candidate), SelectionMode::Weighted, fallbacks)
 }
@@ -107,6 +108,7 @@ fn chosen_by(mode: SelectionMode, weights: &[u32]) -> Candidates {
         weight: *weight,
         rule: None,
         key: n as u64,
+        distance: 0,
     };
     Candidates::new(weights.iter().enumerate().map(candidate), mode, false)
 }
@@ -192,4 +194,57 @@ fn with_keys(weights: &[u32]) -> Candidates {
         candidate.rule = Some(RULE);
     }
     candidates
+}
+
+/// Backends at these distances, each with room for one request.
+fn at_distances(distances: &[u32], fallbacks: bool) -> Candidates {
+    let candidate = |distance: &u32| Candidate {
+        provider: Arc::new(Live::new(Some(1))),
+        weight: 1,
+        rule: Some(RULE),
+        key: u64::from(*distance),
+        distance: *distance,
+    };
+    Candidates::new(distances.iter().map(candidate), SelectionMode::Weighted, fallbacks)
+}
+
+#[test]
+fn a_farther_backend_gets_something_only_while_no_nearer_one_is_well_and_has_room() {
+    for _ in 0..20 {
+        let candidates = at_distances(&[7, 0, 3, 0], true);
+        take_out(&candidates, 3);
+        let chosen = || match candidates.choose(15, &plain()) {
+            Some(Choice::Backend(at)) => Some(at),
+            _ => None,
+        };
+        assert_eq!(
+            [chosen(), chosen(), chosen(), chosen()],
+            [Some(1), Some(2), Some(0), None]
+        );
+        candidates.release(1, &plain());
+        assert_eq!(chosen(), Some(1), "as soon as it has room");
+    }
+}
+
+#[test]
+fn sessions_stay_near_too() {
+    let candidates = at_distances(&[1, 0], false);
+    for affinity in 0..50 {
+        let wants = Wants {
+            affinity: Some(affinity),
+            ..Wants::default()
+        };
+        assert_eq!(candidates.acquire(3, &wants), Some(1));
+        candidates.release(1, &wants);
+    }
+}
+
+#[test]
+fn no_farther_than_a_backend_are_those_of_its_own_distance_and_nearer_ones() {
+    let candidates = at_distances(&[7, 0, 3, 0], false);
+    let sets: Vec<BackendSet> = (0..4).map(|at| candidates.no_farther(at, 15)).collect();
+    assert_eq!(sets, [0b1111, 0b1010, 0b1110, 0b1010]);
+    assert_eq!(candidates.no_farther(1, 0b0101), 0);
+    let alike = at_distances(&[2, 2], false);
+    assert_eq!(alike.no_farther(0, 3), 3);
 }

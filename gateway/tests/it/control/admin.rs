@@ -7,6 +7,7 @@ use tokenweir_config::admin_token::Scope as TokenScope;
 use tokenweir_config::names::{STATUS_PATH, STATUS_WITH_ROUTES};
 use tokenweir_config::shards::Set;
 use tokenweir_config::status::Status;
+use tokenweir_config::{FORMAT, FieldCondition, RouteMatch, ValueTest};
 use tokenweir_signals::{Frame, PodSignals, Scope};
 use tokenweir_sim::Latency;
 
@@ -149,9 +150,22 @@ async fn the_status_tells_the_routes_and_what_runs_on_them_when_asked_for() {
             token: 1.0,
         }
     });
-    cluster
-        .api
-        .put_secrets(&secrets(&snapshot(1, cluster.endpoint(), "one"), Set::A));
+    let mut served = snapshot(1, cluster.endpoint(), "one");
+    served.format = FORMAT;
+    served.providers.get_mut("sim").unwrap().region = Some("eu-central-1".into());
+    let changed = served.routes.get_mut("assistant").unwrap();
+    changed.backends[0].distance = 2;
+    changed.request_headers.remove.push("x-internal".into());
+    changed.matches.push(RouteMatch {
+        rank: 0,
+        headers: vec![],
+        body: vec![FieldCondition {
+            path: "model".into(),
+            test: ValueTest::Present,
+        }],
+    });
+    let changed = changed.clone();
+    cluster.api.put_secrets(&secrets(&served, Set::A));
     let gateway = cluster.start();
     let base = data(&gateway).await;
     let status = async |path: &str| {
@@ -173,8 +187,13 @@ async fn the_status_tells_the_routes_and_what_runs_on_them_when_asked_for() {
         ("assistant", "assistant", 0)
     );
     assert_eq!(route.fallbacks, []);
+    assert_eq!(
+        (&route.matches, &route.request_headers, &route.response_headers),
+        (&changed.matches, &changed.request_headers, &changed.response_headers)
+    );
     let backend = &route.backends[0];
     assert_eq!((backend.weight, backend.in_flight), (Some(1), 1));
+    assert_eq!((backend.region.as_deref(), backend.distance), (Some("eu-central-1"), 2));
     assert!(busy.providers.iter().any(|provider| provider.name == backend.provider));
     assert_eq!(status(STATUS_PATH).await.routes, [], "nobody has asked for them");
     assert!(answer.await.unwrap().unwrap().status.is_success());

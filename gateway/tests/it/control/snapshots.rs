@@ -57,6 +57,7 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
                 upstream,
                 credential: None,
                 azure_api_version: None,
+                region: None,
                 models: vec![],
                 limits: ProviderLimits::default(),
                 timeouts: Timeouts {
@@ -74,10 +75,14 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
             "assistant".into(),
             Route {
                 model: "assistant".into(),
+                matches: vec![],
+                request_headers: tokenweir_config::HeaderChanges::default(),
+                response_headers: tokenweir_config::HeaderChanges::default(),
                 backends: vec![Backend {
                     provider: "sim".into(),
                     model: Some(model.into()),
                     weight: 1,
+                    distance: 0,
                 }],
                 fallbacks: vec![],
                 selection: tokenweir_config::Selection::default(),

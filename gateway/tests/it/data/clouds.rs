@@ -237,7 +237,10 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 #[tokio::test]
 async fn bedrock_is_sent_a_signature_over_what_it_gets() {
     let cloud = Cloud::start("application/json", CONVERSE).await;
-    let gateway = cloud.bedrock();
+    let mut gateway = cloud.bedrock();
+    gateway.reconfigure(|config| {
+        config["routes"]["chat"]["requestHeaders"] = json!({"add": [{"name": "x-team", "value": "edge"}]});
+    });
     let mut request = gateway.request("/v1/chat/completions", &chat("amazon.nova-lite-v1:0"));
     request
         .headers_mut()
@@ -246,6 +249,7 @@ async fn bedrock_is_sent_a_signature_over_what_it_gets() {
     let seen = cloud.request();
     assert_eq!(seen.path, "/model/amazon.nova-lite-v1%3A0/converse");
     assert_eq!(seen.headers.get_all("x-amz-date").iter().count(), 1);
+    assert_eq!(seen.header("x-team"), "edge");
     assert_signed(&seen);
     assert_eq!(
         seen.json(),

@@ -1,0 +1,135 @@
+//! Fields of an object, found by a scan, or by a parser where the scan gives up.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::RequestError;
+use super::fields::position;
+use super::pieces::Pieces;
+use super::scan::{Fields, Scanner, Unusual, Wanted};
+
+/// Why fields cannot be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The text is no JSON, or no object.
+    Unreadable(RequestError),
+    /// The wanted field of this number is given twice.
+    Twice(usize),
+}
+
+/// Finds the wanted fields of a body.
+pub(super) fn find<W: Wanted + ?Sized>(body: &Pieces, wanted: &W) -> Result<Fields<W::Places>, Lost> {
+    match scan(body.iter().map(|piece| &**piece), wanted) {
+        Ok(fields) => Ok(fields),
+        Err(Unusual) => parse(&body.to_bytes(), wanted),
+    }
+}
+
+/// Finds the wanted fields of an object that stands in one piece.
+pub(super) fn find_in<W: Wanted + ?Sized>(object: &[u8], wanted: &W) -> Result<Fields<W::Places>, Lost> {
+    match scan(std::iter::once(object), wanted) {
+        Ok(fields) => Ok(fields),
+        Err(Unusual) => parse(object, wanted),
+    }
+}
+
+fn scan<'a, W: Wanted + ?Sized>(
+    pieces: impl Iterator<Item = &'a [u8]>,
+    wanted: &W,
+) -> Result<Fields<W::Places>, Unusual> {
+    let mut scanner = Scanner::new(wanted);
+    for piece in pieces {
+        scanner.feed(piece)?;
+    }
+    scanner.finish()
+}
+
+/// The same by a parser, which knows escapes in names and says what is wrong with JSON that is none.
+fn parse<W: Wanted + ?Sized>(body: &[u8], wanted: &W) -> Result<Fields<W::Places>, Lost> {
+    let mut fields = Fields {
+        values: wanted.places(),
+        inside: 0,
+    };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let object = Object {
+        body,
+        wanted,
+        places: fields.values.as_mut(),
+    };
+    let twice = object.deserialize(&mut json).and_then(|twice| {
+        json.end()?;
+        Ok(twice)
+    });
+    let twice = twice.map_err(|error| Lost::Unreadable(RequestError::of_parser(&error)))?;
+    if let Some(field) = twice {
+        return Err(Lost::Twice(field));
+    }
+    // The body parsed as an object, so its first byte that is not white space is the brace.
+    fields.inside = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count() + 1;
+    Ok(fields)
+}
+
+/// An object of which the places of the wanted fields are noted. Gives the first field that is given twice.
+struct Object<'s, W: ?Sized> {
+    body: &'s [u8],
+    wanted: &'s W,
+    places: &'s mut [Option<Range<usize>>],
+}
+
+impl<'de, W: Wanted + ?Sized> DeserializeSeed<'de> for Object<'_, W> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, W: Wanted + ?Sized> Visitor<'de> for Object<'_, W> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut twice = None;
+        while let Some(name) = map.next_key_seed(Name(self.wanted))? {
+            let Some((number, place)) = name.and_then(|name| Some((name, self.places.get_mut(name)?))) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value = map.next_value::<&RawValue>()?;
+            if place.replace(position(self.body, value.get())).is_some() {
+                twice = twice.or(Some(number));
+            }
+        }
+        Ok(twice)
+    }
+}
+
+/// The number of a wanted name. Names are matched after JSON unescaping, so `"mod\u0065l"` is `model` here as it is for
+/// the provider.
+struct Name<'s, W: ?Sized>(&'s W);
+
+impl<'de, W: Wanted + ?Sized> DeserializeSeed<'de> for Name<'_, W> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<W: Wanted + ?Sized> Visitor<'_> for Name<'_, W> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.position(name.as_bytes()))
+    }
+}
