@@ -2,19 +2,20 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::cluster::{self, Api, Settings};
+use crate::document::{self, Section};
 use crate::error::BenchError;
 use crate::fixture::Programs;
 use crate::gateway::Options;
 use crate::load::{Plan, Shape};
 use crate::peers::Installed;
-use crate::{change, gateway, load, proxy, soak};
+use crate::{change, gateway, load, profile, proxy, soak, upstream};
 
 /// Measures the gateway; every figure with its baseline in the same run.
 #[derive(Debug, Parser)]
@@ -26,7 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The gateway against the bare proxy, both in front of the simulator
+    /// The gateway against the bare proxy, both in front of a minimal upstream
     Gateway {
         /// Measured seconds of each run
         #[arg(long, default_value_t = 5)]
@@ -46,7 +47,7 @@ enum Command {
         /// CPUs of the measured program, as taskset takes them; "" for all
         #[arg(long, default_value = "0")]
         target_cpus: String,
-        /// CPUs of the simulator and the load; "" for all
+        /// CPUs of the upstream and the load; "" for all
         #[arg(long, default_value = "1")]
         other_cpus: String,
         /// Threads of the measured program
@@ -55,6 +56,32 @@ enum Command {
         /// Starts of the gateway, for the time to the first answer
         #[arg(long, default_value_t = 20)]
         starts: usize,
+        /// Write the figures into this document, between their markers
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        #[command(flatten)]
+        programs: ProgramArgs,
+    },
+    /// What a request costs the gateway and the bare proxy: instructions by function, allocations, system calls
+    Profile {
+        /// Measured seconds of each run
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+        /// Connections
+        #[arg(long, default_value_t = 16)]
+        connections: usize,
+        /// Bytes of a request body
+        #[arg(long, default_value_t = 256)]
+        size: usize,
+        /// CPUs of the measured program, as taskset takes them; "" for all
+        #[arg(long, default_value = "0")]
+        target_cpus: String,
+        /// CPUs of the upstream and the load; "" for all
+        #[arg(long, default_value = "1")]
+        other_cpus: String,
+        /// Write the profile into this document, between its markers
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
         #[command(flatten)]
         programs: ProgramArgs,
     },
@@ -66,6 +93,9 @@ enum Command {
         /// Streams held at once
         #[arg(long, default_value_t = 5000)]
         streams: usize,
+        /// Write the figures into this document, between their markers
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
         #[command(flatten)]
         programs: ProgramArgs,
     },
@@ -114,45 +144,84 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         threads: usize,
     },
-    /// A load of chat completions on one address
-    Load {
-        /// Where to
+    /// An upstream with prepared answers, until it is ended
+    Upstream {
+        /// Where to listen
         #[arg(long, default_value = "127.0.0.1:8000")]
-        target: SocketAddr,
-        /// Connections, each with one request at a time
-        #[arg(long, default_value_t = 16)]
-        connections: usize,
-        /// Measured seconds, at most 90
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=90))]
-        seconds: u64,
-        /// Model to ask for
-        #[arg(long, default_value = "sim")]
-        model: String,
-        /// API key
-        #[arg(long, env = "TOKENWEIR_BENCH_KEY", hide_env_values = true)]
-        key: Option<String>,
-        /// Bytes of a request body
-        #[arg(long, default_value_t = 256)]
-        size: usize,
-        /// Tokens of an answer, events of a stream
+        listen: SocketAddr,
+        /// Tokens of an answer
         #[arg(long, default_value_t = 16)]
         tokens: u64,
-        /// Ask for streams
-        #[arg(long)]
-        stream: bool,
-        /// Requests a second, whatever the answers do [default: the next when the last is answered]
-        #[arg(long, value_name = "RATE")]
-        rate: Option<f64>,
-        /// Further headers
-        #[arg(long = "header", value_name = "NAME: VALUE")]
-        headers: Vec<String>,
-        /// Process whose CPU time is measured
-        #[arg(long, value_name = "PID")]
-        watch: Option<u32>,
-        /// Print the report as JSON
-        #[arg(long)]
-        json: bool,
+        /// Events of a stream
+        #[arg(long, default_value_t = 100)]
+        chunks: u64,
     },
+    /// A load of chat completions on one address
+    Load(LoadArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArgs {
+    /// Where to
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    target: SocketAddr,
+    /// Connections, each with one request at a time
+    #[arg(long, default_value_t = 16)]
+    connections: usize,
+    /// Measured seconds, at most 90
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=90))]
+    seconds: u64,
+    /// Model to ask for
+    #[arg(long, default_value = "sim")]
+    model: String,
+    /// API key
+    #[arg(long, env = "TOKENWEIR_BENCH_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Bytes of a request body
+    #[arg(long, default_value_t = 256)]
+    size: usize,
+    /// Tokens of an answer, events of a stream
+    #[arg(long, default_value_t = 16)]
+    tokens: u64,
+    /// Ask for streams
+    #[arg(long)]
+    stream: bool,
+    /// Requests a second, whatever the answers do [default: the next when the last is answered]
+    #[arg(long, value_name = "RATE")]
+    rate: Option<f64>,
+    /// Further headers
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Process whose CPU time is measured
+    #[arg(long, value_name = "PID")]
+    watch: Option<u32>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl LoadArgs {
+    async fn run(self) -> Result<String, BenchError> {
+        let shape = Shape::chat(&self.model, self.size, self.stream, self.tokens).with_key(self.key.as_deref());
+        let headers = self.headers.iter().filter_map(|header| header.split_once(':'));
+        let plan = Plan {
+            target: self.target,
+            shape: headers.fold(shape, |shape, (name, value)| {
+                shape.with_header(name.trim(), value.trim())
+            }),
+            connections: self.connections,
+            warm_up: Duration::from_secs(1),
+            duration: Duration::from_secs(self.seconds),
+            watch: self.watch,
+            rate: self.rate,
+        };
+        let report = load::run(&plan).await?;
+        Ok(if self.json {
+            serde_json::to_string(&report)?
+        } else {
+            format!("{report:#?}\n")
+        })
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -218,6 +287,15 @@ fn run(command: Command) -> Result<(), BenchError> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
+/// The figures as they are printed; written into a document too, if there is one.
+fn tell(sections: Vec<Section>, write: Option<&Path>) -> Result<String, BenchError> {
+    if let Some(path) = write {
+        document::write(path, &sections)?;
+    }
+    let texts = sections.into_iter().map(|section| section.text);
+    Ok(texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n"))
+}
+
 async fn measure(command: Command) -> Result<String, BenchError> {
     match command {
         Command::Gateway {
@@ -230,6 +308,7 @@ async fn measure(command: Command) -> Result<String, BenchError> {
             other_cpus,
             threads,
             starts,
+            write,
             programs,
         } => {
             let options = Options {
@@ -243,13 +322,36 @@ async fn measure(command: Command) -> Result<String, BenchError> {
                 threads,
                 starts,
             };
-            gateway::compare(&programs.find()?, &options).await
+            tell(gateway::compare(&programs.find()?, &options).await?, write.as_deref())
+        }
+        Command::Profile {
+            seconds,
+            connections,
+            size,
+            target_cpus,
+            other_cpus,
+            write,
+            programs,
+        } => {
+            let options = profile::Options {
+                seconds,
+                connections,
+                size,
+                target_cpus,
+                other_cpus,
+            };
+            let figures = profile::measure(&programs.find()?, &options).await?;
+            tell(vec![Section::new("profile", figures)], write.as_deref())
         }
         Command::Soak {
             requests,
             streams,
+            write,
             programs,
-        } => soak::measure(&programs.find()?, requests, streams).await,
+        } => {
+            let figures = soak::measure(&programs.find()?, requests, streams).await?;
+            tell(vec![Section::new("memory", figures)], write.as_deref())
+        }
         Command::Change {
             gateways,
             changes,
@@ -263,46 +365,17 @@ async fn measure(command: Command) -> Result<String, BenchError> {
             let api = Api::connect(&cluster.kubectl).await?;
             cluster::signals::measure(api, cluster.settings(pods), samples).await
         }
-        Command::Load {
-            target,
-            connections,
-            seconds,
-            model,
-            key,
-            size,
-            tokens,
-            stream,
-            rate,
-            headers,
-            watch,
-            json,
-        } => {
-            let shape = Shape::chat(&model, size, stream, tokens).with_key(key.as_deref());
-            let headers = headers.iter().filter_map(|header| header.split_once(':'));
-            let plan = Plan {
-                target,
-                shape: headers.fold(shape, |shape, (name, value)| {
-                    shape.with_header(name.trim(), value.trim())
-                }),
-                connections,
-                warm_up: Duration::from_secs(1),
-                duration: Duration::from_secs(seconds),
-                watch,
-                rate,
-            };
-            let report = load::run(&plan).await?;
-            Ok(if json {
-                serde_json::to_string(&report)?
-            } else {
-                format!("{report:#?}\n")
-            })
-        }
+        Command::Load(load) => load.run().await,
         Command::Proxy {
             listen,
             upstream,
             threads,
         } => {
             proxy::run(listen, upstream, threads)?;
+            Ok(String::new())
+        }
+        Command::Upstream { listen, tokens, chunks } => {
+            upstream::run(listen, tokens, chunks).await?;
             Ok(String::new())
         }
     }

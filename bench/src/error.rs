@@ -31,6 +31,14 @@ pub enum BenchError {
         #[source]
         source: std::io::Error,
     },
+    /// A document has no place for figures.
+    #[error("{path} has no markers for the figures '{name}'")]
+    Markers {
+        /// The document.
+        path: PathBuf,
+        /// The figures.
+        name: &'static str,
+    },
     /// A socket or runtime cannot be made.
     #[error("cannot open a socket or a runtime")]
     Io(#[from] std::io::Error),

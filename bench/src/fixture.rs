@@ -1,4 +1,4 @@
-//! The simulator, the bare proxy and the gateway, started for a measurement.
+//! The simulator, the minimal upstream, the bare proxy and the gateway, started for a measurement.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,19 @@ pub async fn sim(programs: &Programs, cpus: &str, latency: &str) -> Result<Serve
         "--log-level=error".into(),
     ];
     let running = Running::start(&programs.sim, &arguments, cpus)?;
+    ready(Server { address, running }).await
+}
+
+/// The minimal upstream.
+pub async fn upstream(programs: &Programs, cpus: &str, tokens: u64, chunks: u64) -> Result<Server, BenchError> {
+    let [address] = free_addresses()?;
+    let arguments = [
+        "upstream".into(),
+        format!("--listen={address}"),
+        format!("--tokens={tokens}"),
+        format!("--chunks={chunks}"),
+    ];
+    let running = Running::start(&programs.bench, &arguments, cpus)?;
     ready(Server { address, running }).await
 }
 

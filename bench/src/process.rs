@@ -1,6 +1,7 @@
 //! Processes under measurement: started on given CPUs, watched in `/proc`, ended when dropped.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,18 +17,32 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Running {
     child: Child,
     name: String,
+    /// What it says on standard error. A file, since a program waits once a pipe that nobody reads is full.
+    said: File,
 }
 
 impl Running {
     /// Starts a program on the given CPUs (all when empty), with its output dropped. What it
     /// says on standard error is kept for the error of [`check`](Self::check).
     pub fn start(program: &Path, arguments: &[String], cpus: &str) -> Result<Self, BenchError> {
+        Self::start_with(program, arguments, cpus, &[])
+    }
+
+    /// The same with further variables in its environment.
+    pub fn start_with(
+        program: &Path,
+        arguments: &[String],
+        cpus: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, BenchError> {
+        let said = tempfile::tempfile()?;
         let mut command = on_cpus(program, cpus);
         let child = command
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(said.try_clone()?)
             .spawn()
             .map_err(|source| BenchError::Start {
                 program: program.into(),
@@ -37,7 +52,7 @@ impl Running {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        Ok(Self { child, name })
+        Ok(Self { child, name, said })
     }
 
     /// The process id. `taskset` replaces itself by the program, so it is the program's own.
@@ -50,10 +65,10 @@ impl Running {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => {
-                let mut said = String::new();
-                if let Some(stderr) = &mut self.child.stderr {
-                    stderr.read_to_string(&mut said)?;
-                }
+                let mut said = Vec::new();
+                self.said.rewind()?;
+                self.said.read_to_end(&mut said)?;
+                let said = String::from_utf8_lossy(&said);
                 Err(BenchError::Silent {
                     what: self.name.clone(),
                     reason: format!("it ended with {status}: {}", said.trim()),
@@ -127,17 +142,40 @@ fn odd(path: &Path) -> BenchError {
 
 /// CPU time that a process has used, user and system, all threads.
 pub fn cpu_time(process: u32) -> Result<Duration, BenchError> {
-    let path = PathBuf::from(format!("/proc/{process}/stat"));
-    let ticks = ticks(&read(&path)?).ok_or_else(|| odd(&path))?;
-    Ok(TICK * ticks)
+    let (user, system) = cpu_split(process)?;
+    Ok(user + system)
 }
 
-fn ticks(stat: &str) -> Option<u32> {
+/// CPU time that a process has used in its own code and in the kernel, all threads.
+pub fn cpu_split(process: u32) -> Result<(Duration, Duration), BenchError> {
+    let path = PathBuf::from(format!("/proc/{process}/stat"));
+    let (user, system) = ticks(&read(&path)?).ok_or_else(|| odd(&path))?;
+    Ok((TICK * user, TICK * system))
+}
+
+fn ticks(stat: &str) -> Option<(u32, u32)> {
     // The program's name stands in parentheses and may hold anything, so fields are counted behind the last one.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let user: u32 = fields.get(11)?.parse().ok()?;
-    let system: u32 = fields.get(12)?.parse().ok()?;
-    user.checked_add(system)
+    Some((fields.get(11)?.parse().ok()?, fields.get(12)?.parse().ok()?))
+}
+
+/// What a program prints, once it has ended well.
+pub fn output_of(command: &mut Command) -> Result<String, BenchError> {
+    let program = PathBuf::from(command.get_program());
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| BenchError::Start {
+            program: program.clone(),
+            source,
+        })?;
+    if !output.status.success() {
+        return Err(BenchError::Silent {
+            what: program.display().to_string(),
+            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Resident memory of a process, in kibibytes.
@@ -156,7 +194,7 @@ mod tests {
     #[test]
     fn ticks_are_found_behind_any_name() {
         let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
-        assert_eq!(ticks(stat), Some(300));
+        assert_eq!(ticks(stat), Some((250, 50)));
         assert_eq!(ticks("7 (a) S"), None);
     }
 

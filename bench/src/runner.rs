@@ -84,24 +84,38 @@ impl Target {
     }
 }
 
-/// The mean of several runs, weighing each alike.
-pub fn mean(runs: &[Report]) -> Report {
-    let count = runs.len().max(1) as u64;
-    let whole = |of: fn(&Report) -> u64| runs.iter().map(of).sum::<u64>() / count;
-    let real = |of: fn(&Report) -> f64| runs.iter().map(of).sum::<f64>() / count as f64;
+/// The median of several runs, of each figure by itself. A machine that pauses for a moment spoils one run, not all.
+pub fn median(runs: &[Report]) -> Report {
+    let whole = |of: fn(&Report) -> u64| middle(runs.iter().map(of).collect());
+    let some = |of: fn(&Report) -> Option<u64>| runs.iter().map(of).collect::<Option<Vec<u64>>>().map(middle);
+    let real = |of: fn(&Report) -> Option<f64>| {
+        let values: Option<Vec<f64>> = runs.iter().map(of).collect();
+        values.filter(|values| !values.is_empty()).map(|mut values| {
+            values.sort_by(f64::total_cmp);
+            let at = values.len() / 2;
+            let before = values[at - usize::from(values.len().is_multiple_of(2))];
+            f64::midpoint(before, values[at])
+        })
+    };
     Report {
         requests: whole(|run| run.requests),
-        seconds: real(|run| run.seconds),
-        per_second: real(|run| run.per_second),
+        answered: whole(|run| run.answered),
+        seconds: real(|run| Some(run.seconds)).unwrap_or_default(),
+        per_second: real(|run| Some(run.per_second)).unwrap_or_default(),
         p50: whole(|run| run.p50),
         p99: whole(|run| run.p99),
         first_p50: whole(|run| run.first_p50),
-        cpu_ms: runs
-            .iter()
-            .map(|run| run.cpu_ms)
-            .sum::<Option<f64>>()
-            .map(|sum| sum / count as f64),
+        cpu_ms: real(|run| run.cpu_ms),
+        late_p99: some(|run| run.late_p99),
     }
+}
+
+fn middle(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    let at = values.len() / 2;
+    let Some(upper) = values.get(at) else { return 0 };
+    let before = values[at - usize::from(values.len().is_multiple_of(2))];
+    before.midpoint(*upper)
 }
 
 /// Microseconds as milliseconds.
@@ -114,15 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mean_weighs_each_run_alike() {
+    fn one_run_that_was_held_up_does_not_move_the_median() {
         let report = |per_second: f64, p50: u64| Report {
             per_second,
             p50,
             cpu_ms: Some(0.02),
             ..Report::default()
         };
-        let mean = mean(&[report(900.0, 90), report(1100.0, 110)]);
-        assert_eq!((mean.p50, mean.cpu_ms), (100, Some(0.02)));
-        assert!((mean.per_second - 1000.0).abs() < 1e-9);
+        let of_three = median(&[report(900.0, 90), report(10.0, 9000), report(1100.0, 110)]);
+        assert_eq!(
+            (of_three.p50, of_three.cpu_ms, of_three.late_p99),
+            (110, Some(0.02), None)
+        );
+        assert!((of_three.per_second - 900.0).abs() < 1e-9);
+        let of_two = median(&[report(900.0, 90), report(1100.0, 110)]);
+        assert_eq!(of_two.p50, 100);
+        assert!((of_two.per_second - 1000.0).abs() < 1e-9);
     }
 }

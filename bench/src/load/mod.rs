@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::BenchError;
 use crate::process;
 pub use connection::{Connection, Shape};
-use pace::Pace;
+use pace::{Pace, micros};
 
 /// What to do, and for how long.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Plan {
 pub struct Report {
     /// Requests answered within the measurement.
     pub requests: u64,
+    /// Requests answered in all, before and after it too.
+    pub answered: u64,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// Answers a second.
@@ -52,11 +54,15 @@ pub struct Report {
     pub first_p50: u64,
     /// CPU time of the watched process per request, in milliseconds.
     pub cpu_ms: Option<f64>,
+    /// In an open loop: how late the load generator itself noticed that a request was due, 99th percentile. It does not
+    /// depend on the target, and is part of the latencies above.
+    pub late_p99: Option<u64>,
 }
 
 /// Times of one connection.
 #[derive(Debug, Default)]
 struct Times {
+    answered: u64,
     whole: Vec<u64>,
     first: Vec<u64>,
 }
@@ -66,7 +72,10 @@ pub async fn run(plan: &Plan) -> Result<Report, BenchError> {
     let mut tasks = Vec::new();
     let from = Instant::now() + plan.warm_up;
     let to = from + plan.duration;
-    let pace = plan.rate.map(|rate| Pace::start(rate, to));
+    let pace = plan.rate.map(|rate| Pace::start(rate, to)).transpose()?;
+    let clock = pace
+        .clone()
+        .map(|pace| tokio::spawn(async move { pace.run(from).await }));
     for _ in 0..plan.connections.max(1) {
         let mut connection = Connection::open(plan.target).await?;
         let shape = plan.shape.clone();
@@ -82,6 +91,7 @@ pub async fn run(plan: &Plan) -> Result<Report, BenchError> {
                     return Ok::<Times, BenchError>(times);
                 };
                 let answer = connection.request(&shape).await?;
+                times.answered += 1;
                 // What ends in the window counts, as CPU time in the window does.
                 if (from..=to).contains(&answer.done) {
                     times.whole.push(micros(answer.done - sent));
@@ -97,16 +107,22 @@ pub async fn run(plan: &Plan) -> Result<Report, BenchError> {
     let mut all = Times::default();
     for task in tasks {
         let times = task.await.map_err(std::io::Error::other)??;
+        all.answered += times.answered;
         all.whole.extend(times.whole);
         all.first.extend(times.first);
     }
-    Ok(report(
+    if let Some(clock) = clock {
+        clock.await.map_err(std::io::Error::other)??;
+    }
+    let mut report = report(
         all,
         plan.duration,
         cpu_after
             .zip(cpu_before)
             .map(|(after, before)| after.saturating_sub(before)),
-    ))
+    );
+    report.late_p99 = pace.map(|pace| percentile(&pace.late(), 99));
+    Ok(report)
 }
 
 fn cpu(watch: Option<u32>) -> Result<Option<Duration>, BenchError> {
@@ -120,6 +136,7 @@ fn report(mut times: Times, took: Duration, cpu: Option<Duration>) -> Report {
     let seconds = took.as_secs_f64();
     Report {
         requests,
+        answered: times.answered,
         seconds,
         per_second: requests as f64 / seconds,
         p50: percentile(&times.whole, 50),
@@ -128,11 +145,8 @@ fn report(mut times: Times, took: Duration, cpu: Option<Duration>) -> Report {
         cpu_ms: cpu
             .filter(|_| requests > 0)
             .map(|cpu| cpu.as_secs_f64() * 1000.0 / requests as f64),
+        late_p99: None,
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The smallest value that at least so many percent of the sorted values do not exceed. 0 without values.
@@ -187,6 +201,8 @@ mod tests {
         plan.connections = 3;
         let behind = run(&plan).await.unwrap();
         assert!(behind.p50 > 2 * keeps_up.p50 && behind.per_second < 200.0, "{behind:?}");
+        // That is the server's doing, and the report tells it from a generator that is late itself.
+        assert!(behind.late_p99.unwrap() < behind.p50, "{behind:?}");
     }
 
     #[tokio::test]
@@ -197,7 +213,7 @@ mod tests {
         for stream in [false, true] {
             let report = run(&plan(sim.addr(), stream)).await.unwrap();
             assert!(
-                report.requests > 10 && report.requests <= sim.stats().requests,
+                report.requests > 10 && report.requests <= report.answered && report.answered <= sim.stats().requests,
                 "{report:?}"
             );
             assert!(report.p50 >= 10_000 && report.p50 <= report.p99, "{report:?}");
