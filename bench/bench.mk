@@ -16,7 +16,7 @@ bench-peers: ## The same with LiteLLM and Portkey, which it installs into the ca
 	$(BENCH) gateway $$(tools/bench-peers) $(ARGS)
 
 .PHONY: bench-profile
-bench-profile: ## Profile the hot path of the gateway and of the bare proxy (needs perf, strace and valgrind)
+bench-profile: ## Profile the hot path of the gateway and of the bare proxy (needs strace and valgrind)
 	$(BENCH_BUILD)
 	$(BENCH) profile $(ARGS)
 
