@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
 use http::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -29,6 +31,9 @@ const HELD_BYTES: usize = 1024 * 1024;
 const TRANSLATED_BYTES: usize = 16 * 1024 * 1024;
 /// Of an answer with an error status no more than this is read.
 const ERROR_BYTES: usize = 1024 * 1024;
+/// Of requests that belong to the same so many are under way at a time: faster than one by one, and no flood of what counts
+/// as one request.
+const PARTS_AT_A_TIME: usize = 4;
 /// A request on a connection that was idle may meet its end on the way. If the connection breaks within this time without
 /// any answer, that is what happened, and the request goes on a new one at once.
 const IDLE_RACE: Duration = Duration::from_millis(500);
@@ -91,7 +96,72 @@ impl Upstreams {
         }
     }
 
+    /// Sends a request, or several that belong to the same, and gives the answer in the client's words.
     async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        prepared: &Prepared<'_>,
+        provider: &Provider,
+        place: &Place,
+        outstanding: Option<Outstanding>,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let answer = self
+            .exchange_one(outgoing, prepared, provider, place, outstanding, deadline)
+            .await?;
+        let Some(pair) = prepared.translated else {
+            return Ok(answer);
+        };
+        let more = if prepared.more.is_empty() {
+            Vec::new()
+        } else {
+            // Boxed, as few requests are several.
+            Box::pin(self.exchange_more(outgoing, prepared, provider, place, deadline)).await?
+        };
+        Ok(outgoing.translate(pair, answer, &more)?)
+    }
+
+    /// Sends the further requests, some at a time, once the first one was answered. The first failure is that of all.
+    async fn exchange_more(
+        &self,
+        outgoing: &Outgoing,
+        prepared: &Prepared<'_>,
+        provider: &Provider,
+        place: &Place,
+        deadline: Instant,
+    ) -> Result<Vec<Bytes>, Failure> {
+        let mut left = prepared.more.iter();
+        let mut under_way = FuturesOrdered::new();
+        let mut bodies = Vec::with_capacity(prepared.more.len());
+        loop {
+            for body in left.by_ref().take(PARTS_AT_A_TIME - under_way.len()) {
+                under_way.push_back(self.exchange_part(outgoing, prepared.part(body), provider, place, deadline));
+            }
+            match under_way.next().await {
+                Some(body) => bodies.push(body?),
+                None => return Ok(bodies),
+            }
+        }
+    }
+
+    async fn exchange_part(
+        &self,
+        outgoing: &Outgoing,
+        part: Prepared<'_>,
+        provider: &Provider,
+        place: &Place,
+        deadline: Instant,
+    ) -> Result<Bytes, Failure> {
+        let answer = self
+            .exchange_one(outgoing, &part, provider, place, None, deadline)
+            .await?;
+        match answer.body {
+            AnswerBody::Whole(body) => Ok(body),
+            AnswerBody::Begun { .. } => Err(UpstreamErrorKind::Malformed.into()),
+        }
+    }
+
+    async fn exchange_one(
         &self,
         outgoing: &Outgoing,
         prepared: &Prepared<'_>,
@@ -156,18 +226,14 @@ impl Upstreams {
             // Too large to be held, and the client may not know the coding.
             AnswerBody::Begun { .. } => return Err(UpstreamErrorKind::Malformed.into()),
         };
-        let answer = Answer {
+        Ok(Answer {
             head,
             events,
             body,
             translated: prepared.translated,
             usage: None,
             dropped: prepared.dropped.clone(),
-        };
-        match prepared.translated {
-            Some(pair) => Ok(outgoing.translate(pair, answer)?),
-            None => Ok(answer),
-        }
+        })
     }
 
     /// Sends the request and waits for the head of the answer. Also says when the request was sent.

@@ -57,10 +57,26 @@ pub(super) struct Prepared<'a> {
     pub model: &'a str,
     /// The body.
     pub body: Pieces,
+    /// Bodies of further requests that belong to the same, where the provider takes only so much in one.
+    pub more: Vec<Pieces>,
     /// Between whose words the answer is to be translated; `None`: both are the same.
     pub translated: Option<Pair>,
     /// The client's fields that the provider has no words for and that the route leaves out.
     pub dropped: Vec<Box<str>>,
+}
+
+impl<'a> Prepared<'a> {
+    /// The same with another body alone.
+    pub(super) fn part(&self, body: &Pieces) -> Prepared<'a> {
+        Prepared {
+            operation: self.operation,
+            model: self.model,
+            body: body.clone(),
+            more: Vec::new(),
+            translated: self.translated,
+            dropped: Vec::new(),
+        }
+    }
 }
 
 /// The coding that is none.
@@ -85,6 +101,7 @@ impl Outgoing {
                 operation: self.operation,
                 model,
                 body: self.body(model),
+                more: Vec::new(),
                 translated: None,
                 dropped: Vec::new(),
             })),

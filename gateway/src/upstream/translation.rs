@@ -9,7 +9,7 @@ use tokenweir_llm::dialect::{ChatFlavor, Client, Context, Messages, Target, Wire
 use tokenweir_llm::embeddings::{Embed, EmbeddingsWire};
 use tokenweir_llm::tokens::estimate_input;
 use tokenweir_llm::translate::{StreamTranslation, Translation, read_request};
-use tokenweir_llm::{ErrorKind, OpenAiError, Operation, RequestError, Usage};
+use tokenweir_llm::{ErrorKind, OpenAiError, Operation, Pieces, RequestError, Usage};
 
 use super::answer::{Answer, AnswerBody, JSON};
 use super::outgoing::{Outgoing, Prepared};
@@ -37,6 +37,7 @@ impl Pair {
             operation,
             model,
             body: written.body.into(),
+            more: written.more,
             translated: Some(self),
             dropped: written.dropped,
         }
@@ -72,17 +73,23 @@ type Refusal = Box<OpenAiError>;
 #[derive(Debug)]
 pub(super) struct Written {
     body: Bytes,
+    more: Vec<Pieces>,
     /// The client's fields that are not in it.
     dropped: Vec<Box<str>>,
 }
 
 impl Written {
     /// A body without some fields, unless the route wants all of them or none.
-    fn new(body: Vec<u8>, missing: Option<Unsupported>, drop_unsupported: bool) -> Result<Self, Refusal> {
+    fn new(
+        mut bodies: impl Iterator<Item = Vec<u8>>,
+        missing: Option<Unsupported>,
+        drop_unsupported: bool,
+    ) -> Result<Self, Refusal> {
         match missing {
             Some(missing) if !drop_unsupported => Err(Box::new(unsupported(&missing))),
             missing => Ok(Self {
-                body: body.into(),
+                body: bodies.next().unwrap_or_default().into(),
+                more: bodies.map(|body| Bytes::from(body).into()).collect(),
                 dropped: missing.map(|missing| missing.fields).unwrap_or_default(),
             }),
         }
@@ -129,15 +136,15 @@ impl Outgoing {
             chat,
         };
         let (body, missing) = translation.write(request, &target);
-        Written::new(body, missing, self.drop_unsupported)
+        Written::new(std::iter::once(body), missing, self.drop_unsupported)
     }
 
     /// The same for embeddings.
     pub(super) fn embeddings_body(&self, wire: EmbeddingsWire, model: &str) -> Result<Written, Refusal> {
         let embed = self.embed().map_err(|error| Box::new(error.into()))?;
         let written = wire.write(embed, model);
-        let (body, missing) = written.map_err(|error| Box::new(unsupported(&error)))?;
-        Written::new(body, missing, self.drop_unsupported)
+        let (bodies, missing) = written.map_err(|error| Box::new(unsupported(&error)))?;
+        Written::new(bodies.into_iter(), missing, self.drop_unsupported)
     }
 
     /// How many tokens the request has, by estimate, in the words of the client's API.
@@ -157,25 +164,33 @@ impl Outgoing {
         Some((Translation::new(client, wire)?, context))
     }
 
-    /// A whole answer in the client's words, and what it has cost. `None` if it is no answer.
-    fn whole(&self, pair: Pair, body: &[u8]) -> Option<(Vec<u8>, Usage)> {
+    /// A whole answer in the client's words, and what it has cost. `None` if it is no answer. `more`: the answers to further
+    /// requests that belong to the same.
+    fn whole(&self, pair: Pair, body: &Bytes, more: &[Bytes]) -> Option<(Vec<u8>, Usage)> {
         let answer = match pair {
             Pair::Conversation(client, wire) => {
                 let (translation, context) = self.conversation(client, wire)?;
                 translation.answer(body, &context)
             }
-            Pair::Embeddings(wire) => wire.answer(body, self.embed().ok()?),
+            Pair::Embeddings(wire) if more.is_empty() => wire.answer(body, self.embed().ok()?),
+            Pair::Embeddings(wire) => wire.answers(&[std::slice::from_ref(body), more].concat(), self.embed().ok()?),
         };
         answer
             .inspect_err(|error| tracing::debug!(%error, "an answer cannot be translated"))
             .ok()
     }
 
-    /// Puts an answer into the client's words: all of it if it is whole, and nothing yet if it is a stream.
-    pub(super) fn translate(&self, pair: Pair, mut answer: Answer) -> Result<Answer, UpstreamErrorKind> {
+    /// Puts an answer into the client's words: all of it if it is whole, with the answers to further requests that belong to
+    /// the same, and nothing yet if it is a stream.
+    pub(super) fn translate(
+        &self,
+        pair: Pair,
+        mut answer: Answer,
+        more: &[Bytes],
+    ) -> Result<Answer, UpstreamErrorKind> {
         answer.body = match answer.body {
             AnswerBody::Whole(body) => {
-                let (body, usage) = self.whole(pair, &body).ok_or(UpstreamErrorKind::Malformed)?;
+                let (body, usage) = self.whole(pair, &body, more).ok_or(UpstreamErrorKind::Malformed)?;
                 answer.usage = Some(Box::new(usage));
                 answer.head.headers.insert(header::CONTENT_TYPE, JSON);
                 AnswerBody::Whole(body.into())

@@ -118,9 +118,22 @@ struct WireUsage {
     total_tokens: u64,
 }
 
-pub(super) fn translate(wire: EmbeddingsWire, body: &[u8], embed: &Embed) -> Result<(Vec<u8>, Usage), AnswerError> {
+pub(super) fn translate<B: AsRef<[u8]>>(
+    wire: EmbeddingsWire,
+    bodies: &[B],
+    embed: &Embed,
+) -> Result<(Vec<u8>, Usage), AnswerError> {
     let malformed = |why: String| AnswerError::Malformed { wire: wire.name(), why };
-    let Vectors { vectors, tokens } = read(wire, body).map_err(|error| malformed(error.to_string()))?;
+    let answers: Vec<Vectors<'_>> = bodies
+        .iter()
+        .map(|body| read(wire, body.as_ref()).map_err(|error| malformed(error.to_string())))
+        .collect::<Result<_, _>>()?;
+    // Only where all of them say it, it is known what they have cost together.
+    let tokens: Option<u64> = answers
+        .iter()
+        .map(|answer| answer.tokens)
+        .try_fold(0_u64, |sum, tokens| Some(sum.saturating_add(tokens?)));
+    let vectors: Vec<&RawValue> = answers.into_iter().flat_map(|answer| answer.vectors).collect();
     let texts = embed.input.texts();
     if vectors.len() != texts.len() {
         return Err(malformed(format!(

@@ -3,7 +3,7 @@
 //! | field | Gemini | Vertex AI | Titan | Cohere |
 //! |---|---|---|---|---|
 //! | `input`, one text | yes | yes | yes | yes |
-//! | `input`, several texts | yes | yes | no: one a request | yes |
+//! | `input`, several texts | yes | yes | a request for each | yes |
 //! | `input`, tokens | no | no | no | no |
 //! | `dimensions` | yes | yes | yes | v4 and later |
 //! | `encoding_format` | here | here | here | here |
@@ -62,31 +62,41 @@ impl EmbeddingsWire {
         }
     }
 
-    /// Writes a request for a model. What the wire has no place for is an error, unless it is to be dropped; an input
-    /// cannot be dropped.
+    /// Writes one request for a model. What the wire has no place for is an error, unless it is to be dropped; an input
+    /// cannot be dropped, and more texts than go into one request are an input that cannot be said.
     pub fn request(self, embed: &Embed, model: &str, drop_unsupported: bool) -> Result<Vec<u8>, Unsupported> {
-        match self.write(embed, model)? {
+        let (mut bodies, missing) = self.write(embed, model)?;
+        match (bodies.pop(), missing) {
             (_, Some(unsupported)) if !drop_unsupported => Err(unsupported),
-            (body, _) => Ok(body),
+            (Some(body), _) if bodies.is_empty() => Ok(body),
+            _ => Err(self.wordless()),
         }
     }
 
-    /// Writes a request for a model without what the wire has no place for, and says what that is, if there is any. An
-    /// error if it is an input, without which there is no request.
-    pub fn write(self, embed: &Embed, model: &str) -> Result<(Vec<u8>, Option<Unsupported>), Unsupported> {
+    /// Writes requests for a model without what the wire has no place for, and says what that is, if there is any. There is
+    /// one request, but for Titan, which takes a text at a time: as many as there are texts, in their order, up to 2,048. An error
+    /// if it is an input that the wire has no place for, without which there is no request.
+    pub fn write(self, embed: &Embed, model: &str) -> Result<(Vec<Vec<u8>>, Option<Unsupported>), Unsupported> {
         let mut report = Report::about(self.name());
-        match request::write(self, embed, model, &mut report) {
-            Some(body) => Ok((body, report.finish().err())),
-            None => Err(Unsupported {
-                fields: vec!["input".into()],
-                target: self.name(),
-            }),
+        let bodies = request::write(self, embed, model, &mut report).ok_or_else(|| self.wordless())?;
+        Ok((bodies, report.finish().err()))
+    }
+
+    fn wordless(self) -> Unsupported {
+        Unsupported {
+            fields: vec!["input".into()],
+            target: self.name(),
         }
     }
 
-    /// Translates an answer; also says what it has cost.
+    /// Translates the answer to one request; also says what it has cost.
     pub fn answer(self, body: &[u8], embed: &Embed) -> Result<(Vec<u8>, Usage), AnswerError> {
-        answer::translate(self, body, embed)
+        self.answers(&[body], embed)
+    }
+
+    /// Translates the answers to all that [`Self::write`] has written, in their order, into one.
+    pub fn answers<B: AsRef<[u8]>>(self, bodies: &[B], embed: &Embed) -> Result<(Vec<u8>, Usage), AnswerError> {
+        answer::translate(self, bodies, embed)
     }
 
     /// Translates an answer with an error status.

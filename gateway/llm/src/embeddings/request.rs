@@ -161,8 +161,12 @@ struct Cohere<'a> {
     output_dimension: Option<u64>,
 }
 
-/// `None` if the input itself cannot be said.
-pub(super) fn write(wire: EmbeddingsWire, embed: &Embed, model: &str, report: &mut Report) -> Option<Vec<u8>> {
+/// Most requests that are made of one: as many texts as OpenAI itself takes. Without a bound a small body could ask for
+/// millions.
+const MOST_REQUESTS: usize = 2_048;
+
+/// The bodies of all requests that it takes; `None` if the input itself cannot be said.
+pub(super) fn write(wire: EmbeddingsWire, embed: &Embed, model: &str, report: &mut Report) -> Option<Vec<Vec<u8>>> {
     for extra in &embed.extras {
         report.add(extra.field.clone());
     }
@@ -178,7 +182,7 @@ pub(super) fn write(wire: EmbeddingsWire, embed: &Embed, model: &str, report: &m
     };
     let dimensions = embed.dimensions.map(|dimensions| dimensions.value);
     let task_type = embed.task_type.as_ref().map(|task| task.value.as_str());
-    Some(match wire {
+    let body = match wire {
         EmbeddingsWire::Gemini => {
             let model = format!("models/{model}");
             let requests = texts.iter().map(|text| EmbedContent {
@@ -196,10 +200,11 @@ pub(super) fn write(wire: EmbeddingsWire, embed: &Embed, model: &str, report: &m
             parameters: dimensions.map(|output_dimensionality| Parameters { output_dimensionality }),
         }),
         EmbeddingsWire::Titan => {
-            let [input_text] = texts.as_slice() else {
+            if texts.len() > MOST_REQUESTS {
                 return None;
-            };
-            encode(&Titan { input_text, dimensions })
+            }
+            let each = texts.iter().map(|input_text| encode(&Titan { input_text, dimensions }));
+            return Some(each.collect());
         }
         EmbeddingsWire::Cohere => {
             let output_dimension = dimensions.filter(|_| takes_dimensions(model));
@@ -215,7 +220,8 @@ pub(super) fn write(wire: EmbeddingsWire, embed: &Embed, model: &str, report: &m
                 output_dimension,
             })
         }
-    })
+    };
+    Some(vec![body])
 }
 
 /// `cohere.embed-v4:0` does; `cohere.embed-english-v3` and its like do not.

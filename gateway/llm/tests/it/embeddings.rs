@@ -202,6 +202,43 @@ fn answers_come_back_in_openais_form_with_the_providers_tokens() {
 }
 
 #[test]
+fn titan_is_asked_for_each_text_by_itself_and_its_answers_are_one() {
+    let embed = read(r#"{"model":"embed","input":["a","b"],"dimensions":256,"user":"u"}"#);
+    let (bodies, missing) = EmbeddingsWire::Titan.write(&embed, "m").unwrap();
+    let bodies: Vec<_> = bodies.iter().map(|body| std::str::from_utf8(body).unwrap()).collect();
+    assert_eq!(
+        bodies,
+        [
+            r#"{"inputText":"a","dimensions":256}"#,
+            r#"{"inputText":"b","dimensions":256}"#
+        ]
+    );
+    assert_eq!(missing.unwrap().fields, [Box::<str>::from("user")]);
+    let one = r#"{"embedding":[1,2],"inputTextTokenCount":3}"#;
+    let without = r#"{"embedding":[3,4]}"#;
+    let two = r#"{"embedding":[3,4],"inputTextTokenCount":4}"#;
+    for (answers, cost) in [([one, two], Some(7)), ([one, without], None)] {
+        let (body, usage) = EmbeddingsWire::Titan.answers(&answers, &embed).unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(list["data"][1]["embedding"], serde_json::json!([3, 4]));
+        assert_eq!(
+            (&list["data"][0]["index"], &list["data"][1]["index"]),
+            (&0.into(), &1.into())
+        );
+        assert_eq!(usage.prompt_tokens, cost);
+    }
+    assert!(EmbeddingsWire::Titan.answers(&[one], &embed).is_err(), "one is missing");
+    for (count, asked) in [(2_048, true), (2_049, false)] {
+        let many = serde_json::json!({"model": "embed", "input": vec!["a"; count]}).to_string();
+        assert_eq!(EmbeddingsWire::Titan.write(&read(&many), "m").is_ok(), asked, "{count}");
+    }
+    assert!(
+        EmbeddingsWire::Titan.answers(&[one, two, two], &embed).is_err(),
+        "one is too many"
+    );
+}
+
+#[test]
 fn base64_holds_the_same_numbers_in_32_bits_lowest_byte_first() {
     let request = r#"{"model":"embed","input":"a","encoding_format":"base64"}"#;
     let (found, _) = answer(EmbeddingsWire::Titan, request, r#"{"embedding":[0.1,-0.25,3e-9]}"#);

@@ -422,8 +422,8 @@ async fn embeddings_come_from_each_cloud_as_openais_packages_ask_for_them() {
     assert_eq!(seen.path, "/model/amazon.titan-embed-text-v2%3A0/invoke");
     assert_signed(&seen);
     assert_eq!(seen.json(), json!({"inputText": "a"}));
-    let two = json!({"model": "amazon.titan-embed-text-v2:0", "input": ["a", "b"]});
-    let answer = embed(&gateway, &two).await;
+    let tokens = json!({"model": "amazon.titan-embed-text-v2:0", "input": [[1], [2]]});
+    let answer = embed(&gateway, &tokens).await;
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json()["error"]["param"], "input");
 

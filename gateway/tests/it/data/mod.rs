@@ -20,4 +20,5 @@ pub mod script;
 mod selection;
 mod speaks;
 mod streams;
+mod titan;
 mod translated;
