@@ -132,3 +132,67 @@ impl Summary {
         sorted.into_iter().map(line).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn summary(meta: &Value, status: &Value) -> Summary {
+        let mut object = json!({
+            "apiVersion": "tokenweir.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "acme", "generation": 3},
+            "spec": {}, "status": status,
+        });
+        for (field, value) in meta.as_object().unwrap() {
+            object["metadata"][field] = value.clone();
+        }
+        Summary::of(Kind::Tenant, &serde_json::from_value(object).unwrap())
+    }
+
+    fn state(summary: &Summary) -> Cell {
+        summary.state("2026-01-01T00:10:00Z".parse().unwrap())
+    }
+
+    fn condition(kind: &str, status: &str) -> Value {
+        json!({
+            "type": kind, "status": status, "reason": format!("{kind}Reason"), "message": format!("about {kind}"),
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    }
+
+    #[test]
+    fn the_state_is_what_explains_the_rest() {
+        let none = json!({});
+        let good = [condition("Accepted", "True")];
+        assert_eq!(state(&summary(&none, &none)), Cell::new("NotReported", Tone::Warn));
+        let seen = summary(&none, &json!({"observedGeneration": 3, "conditions": good}));
+        assert_eq!(
+            (state(&seen), seen.message()),
+            (Cell::new("ok", Tone::Good), String::new())
+        );
+        let old = summary(&none, &json!({"observedGeneration": 2, "conditions": good}));
+        assert_eq!(state(&old), Cell::new("NotYetSeen", Tone::Warn));
+        assert!(old.message().contains("generation 3"));
+        let conditions = [
+            condition("Programmed", "Unknown"),
+            condition("Accepted", "False"),
+            condition("Odd", "False"),
+        ];
+        let broken = summary(&none, &json!({"observedGeneration": 2, "conditions": conditions}));
+        assert_eq!(state(&broken), Cell::new("AcceptedReason for 10m", Tone::Bad));
+        assert_eq!(broken.message(), "about Accepted");
+        let going = summary(
+            &json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+            &json!({"conditions": conditions}),
+        );
+        assert_eq!(state(&going), Cell::new("Terminating", Tone::Warn));
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_read_does_not_hide_the_others() {
+        let conditions = json!([{"type": 5}, condition("Healthy", "False")]);
+        let odd = summary(&json!({}), &json!({"conditions": conditions}));
+        assert_eq!(odd.status("Healthy"), Some("False"));
+    }
+}

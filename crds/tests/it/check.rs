@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokenweir_crds::file::{CheckOptions, Checked, KeyStore, check};
+use tokenweir_crds::file::{CheckOptions, Checked, KeyStore, check, documents};
 
 const GATEWAY: &str = "
 apiVersion: tokenweir.dev/v1alpha1
@@ -104,4 +104,30 @@ fn folders_inside_are_read_only_when_asked_for() {
     assert!(said(&run(&paths, |_| {}))[0].ends_with("there is no .yaml, .yml or .json file"));
     let checked = run(&paths, |options| options.deep = true);
     assert_eq!((said(&checked), checked.objects), (Vec::new(), 1));
+}
+
+#[test]
+fn documents_come_as_they_were_written_with_places_for_what_others_say_of_them() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- kind: A\n  spec: {ports: [{port: 1}, {port: 2}], gone: null}\n- kind: B\n---\n\n---\nkind: C\n";
+    let options = CheckOptions {
+        paths: &[],
+        deep: false,
+        text: Some(text),
+        gateway: None,
+    };
+    let found = documents(&options).unwrap();
+    let kinds: Vec<&str> = found
+        .iter()
+        .map(|document| document.object["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["A", "B", "C"]);
+    assert_eq!(found[0].object["spec"].get("gone"), None);
+    let place = |field: &str| found[0].mistake(field, "no").to_string();
+    assert_eq!(place("spec.ports[1].port"), "<stdin>:5:30: spec.ports[1].port: no");
+    assert_eq!(place("spec.ports[1].name"), "<stdin>:5:29: spec.ports[1].name: no");
+    let broken = CheckOptions {
+        text: Some("a: ["),
+        ..options
+    };
+    assert_eq!(documents(&broken).unwrap_err().len(), 1);
 }
