@@ -170,20 +170,19 @@ mod tests {
             "other",
         ];
         let found = read(&paths, body).unwrap();
-        use FieldValue::{Absent, Opaque};
         let expected = [
             text("ab"),
             text("red"),
             text("-1.50"),
             text("true"),
-            Absent,
-            Opaque,
-            Opaque,
-            Opaque,
-            Absent,
-            Absent,
-            Absent,
-            Absent,
+            FieldValue::Absent,
+            FieldValue::Opaque,
+            FieldValue::Opaque,
+            FieldValue::Opaque,
+            FieldValue::Absent,
+            FieldValue::Absent,
+            FieldValue::Absent,
+            FieldValue::Absent,
         ];
         assert_eq!(found, expected);
     }
