@@ -228,7 +228,9 @@ mod tests {
             "model": "assistant", "gatewayRefs": [{"name": "edge"}],
             "backends": [{"providerRef": {"name": "sim"}, "model": "sim-small", "weight": 3}, {"providerRef": {"name": "b"}}],
             "fallbacks": [{"providerRef": {"name": "spare"}}],
-            "selection": {"mode": "LeastLatency", "sticky": {"header": "x-session"}}, "retry": {"hedgeAfter": "p95"},
+            "selection": {"mode": "LeastLatency", "region": "Prefer", "sticky": {"header": "x-session"}}, "retry": {"hedgeAfter": "p95"},
+            "match": [{"headers": [{"name": "x-team", "value": "a"}], "body": [{"path": "user", "type": "Present"}]}],
+            "requestHeaders": {"set": [{"name": "x-origin", "value": "edge"}], "remove": ["x-debug"]},
         });
         let conditions = [
             condition("Healthy", "Unknown", "NotReported", "no pod has told"),

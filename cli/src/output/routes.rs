@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use tokenweir_config::status::{HealthState, ProviderReport, RouteReport, Status, TargetReport};
+use tokenweir_config::{RouteMatch, ValueTest};
 
 use super::age::since_unix_ms;
 use super::table::{Align, Cell, Table, Tone};
@@ -26,6 +27,9 @@ pub struct RouteView {
     pub gateway: String,
     pub route: String,
     pub model: String,
+    /// Which requests for it the route takes; absent: all that no other route takes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<RouteMatch>,
     /// Requests that were admitted and have not ended, in all pods.
     pub in_flight: u64,
     /// Requests that wait for admission, in all pods.
@@ -47,9 +51,12 @@ pub struct TargetView {
     /// Absent for fallbacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// Percent of the requests while all backends are well; absent for fallbacks.
+    /// Percent of the requests while all backends are well and have room; absent for fallbacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// The provider's region, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Requests on their way to the provider from all routes and pods.
     pub in_flight: u64,
     #[serde(flatten)]
@@ -95,6 +102,7 @@ pub fn routes_of(seen: &[Seen]) -> Vec<RouteView> {
                 gateway: gateway.to_owned(),
                 route: route.name.clone(),
                 model: route.model.clone(),
+                matches: route.matches.clone(),
                 in_flight: same.iter().map(|route| route.in_flight).sum(),
                 queue_depth: same.iter().map(|route| route.queue_depth).sum(),
                 generation: generation(&newest),
@@ -106,15 +114,29 @@ pub fn routes_of(seen: &[Seen]) -> Vec<RouteView> {
 }
 
 fn targets(route: &RouteReport, pods: &[&Status]) -> Vec<TargetView> {
-    let all: u32 = route.backends.iter().filter_map(|target| target.weight).sum();
+    let weighted = || {
+        route
+            .backends
+            .iter()
+            .filter(|target| target.weight.is_some_and(|weight| weight > 0))
+    };
+    // What is farther gets nothing while something nearer is well.
+    let nearest = weighted().map(|target| target.distance).min();
+    let near = |target: &TargetReport| Some(target.distance) == nearest;
+    let all: u32 = weighted()
+        .filter(|target| near(target))
+        .filter_map(|target| target.weight)
+        .sum();
+    let share = |target: &TargetReport| {
+        let weight = if near(target) { target.weight? } else { 0 };
+        (target.weight.is_some() && all > 0).then(|| f64::from(weight) * 100.0 / f64::from(all))
+    };
     let target = |target: &TargetReport| TargetView {
         provider: target.provider.clone(),
         model: target.model.clone(),
         weight: target.weight,
-        share: target
-            .weight
-            .filter(|_| all > 0)
-            .map(|weight| f64::from(weight) * 100.0 / f64::from(all)),
+        share: share(target),
+        region: target.region.clone(),
         in_flight: on_the_way(&target.provider, pods),
         health: health(&target.provider, pods),
     };
@@ -183,6 +205,24 @@ fn tone(health: &str) -> Tone {
     known.map_or(Tone::Warn, |(_, tone)| tone)
 }
 
+/// Which requests a route takes, in words: `x-team=a and body.user or x-beta`.
+fn when(matches: &[RouteMatch]) -> String {
+    let test = |name: &str, test: &ValueTest| match test {
+        ValueTest::Present => name.to_owned(),
+        ValueTest::Exact(value) => format!("{name}={value}"),
+        ValueTest::Pattern(pattern) => format!("{name}~{pattern}"),
+    };
+    let entry = |entry: &RouteMatch| {
+        let headers = entry.headers.iter().map(|header| test(&header.name, &header.test));
+        let fields = entry
+            .body
+            .iter()
+            .map(|field| test(&format!("body.{}", field.path), &field.test));
+        headers.chain(fields).collect::<Vec<_>>().join(" and ")
+    };
+    matches.iter().map(entry).collect::<Vec<_>>().join(" or ")
+}
+
 /// One line for each target; what belongs to the route stands in the first one.
 pub fn routes_table(routes: &[RouteView], namespaces: bool, now: Timestamp, color: bool) -> String {
     let mut columns = vec![
@@ -198,9 +238,14 @@ pub fn routes_table(routes: &[RouteView], namespaces: bool, now: Timestamp, colo
         ("TO PROVIDER", Align::Right),
         ("REASON", Align::Left),
     ];
+    let conditions = routes.iter().any(|route| !route.matches.is_empty());
+    if conditions {
+        columns.insert(3, ("WHEN", Align::Left));
+    }
     if namespaces {
         columns.insert(0, ("NAMESPACE", Align::Left));
     }
+    let heads = 5 + usize::from(namespaces) + usize::from(conditions);
     let mut table = Table::new(columns);
     for route in routes {
         let mut head: Vec<Cell> = vec![
@@ -213,12 +258,15 @@ pub fn routes_table(routes: &[RouteView], namespaces: bool, now: Timestamp, colo
                 if route.queue_depth > 0 { Tone::Warn } else { Tone::Plain },
             ),
         ];
+        if conditions {
+            head.insert(3, when(&route.matches).into());
+        }
         if namespaces {
             head.insert(0, route.namespace.as_str().into());
         }
         let mut fallbacks = 0;
         for target in &route.targets {
-            let mut row = std::mem::replace(&mut head, vec![Cell::default(); 5 + usize::from(namespaces)]);
+            let mut row = std::mem::replace(&mut head, vec![Cell::default(); heads]);
             let weight = match (target.weight, target.share) {
                 (Some(weight), Some(share)) => format!("{weight} ({share:.0}%)"),
                 (Some(weight), None) => weight.to_string(),
@@ -227,10 +275,12 @@ pub fn routes_table(routes: &[RouteView], namespaces: bool, now: Timestamp, colo
                     format!("fallback {fallbacks}")
                 }
             };
-            let name = match &target.model {
-                Some(model) => format!("{} as {model}", target.provider),
-                None => target.provider.clone(),
-            };
+            let model = target.model.as_ref().map(|model| format!(" as {model}"));
+            let region = target.region.as_ref().map(|region| format!(" in {region}"));
+            let name = [Some(target.provider.clone()), model, region]
+                .into_iter()
+                .flatten()
+                .collect::<String>();
             let health = &target.health;
             row.extend([
                 name.into(),
@@ -301,5 +351,30 @@ mod tests {
                                                                         spare              1 (25%)      Healthy    10m               0
                                                                         spare as big       fallback 1   Healthy    10m               0
         ");
+    }
+
+    #[test]
+    fn conditions_and_regions_are_told_and_what_is_farther_has_no_share() {
+        let well = json!({"name": "sim", "state": "healthy", "sinceUnixMs": 500_000});
+        let mut seen = pod(3, &well, 0);
+        let route = &mut seen.status.routes[0];
+        let matches = json!([
+            {"rank": 0, "headers": [{"name": "x-team", "test": {"exact": "a"}}], "body": [{"path": "user", "test": "present"}]},
+            {"rank": 1, "headers": [{"name": "x-beta", "test": {"pattern": "1|2"}}]},
+        ]);
+        route.matches = serde_json::from_value(matches).unwrap();
+        route.backends[0].region = Some("eu-central-1".to_owned());
+        route.backends[1].distance = 1;
+        let routes = routes_of(&[seen]);
+        let shares: Vec<Option<f64>> = routes[0].targets.iter().map(|target| target.share).collect();
+        assert_eq!(shares, [Some(100.0), Some(0.0), None]);
+        let table = routes_table(&routes, false, now(), false);
+        for expected in [
+            "x-team=a and body.user or x-beta~1|2   ",
+            "sim as sim-small in eu-central-1   3 (100%)",
+            "1 (0%)",
+        ] {
+            assert!(table.contains(expected), "{expected:?} is not in\n{table}");
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use tokenweir_crds::api::{
-    LLMGatewaySpec, LLMGatewayStatus, ModelProviderSpec, ModelRouteSpec, NameRef, Protocol, ScalingPolicySpec,
-    ScalingPolicyStatus, SelectionMode, TenantSpec,
+    HeaderChanges, HeaderLine, LLMGatewaySpec, LLMGatewayStatus, MatchType, ModelProviderSpec, ModelRouteSpec, NameRef,
+    Protocol, RegionMode, RouteMatch, ScalingPolicySpec, ScalingPolicyStatus, SelectionMode, TenantSpec,
 };
 
 use crate::kind::Kind;
@@ -152,6 +152,7 @@ fn gateway(spec: &LLMGatewaySpec, status: &LLMGatewayStatus) -> Vec<Line> {
             ),
         ),
     ];
+    lines.extend(spec.region.clone().map(|region| ("Region", region)));
     if let Some(proxy) = &spec.proxy {
         lines.push(("Proxy", proxy.url.clone()));
     }
@@ -193,9 +194,8 @@ fn provider(spec: &ModelProviderSpec) -> Vec<Line> {
         let secret = &credentials.secret_ref;
         lines.push(("Credentials", format!("Secret {}, field {}", secret.name, secret.key)));
     }
-    if let Some(aws) = &spec.aws {
-        lines.push(("Region", aws.region.clone()));
-    }
+    let region = spec.region.as_ref().or(spec.aws.as_ref().map(|aws| &aws.region));
+    lines.extend(region.map(|region| ("Region", region.clone())));
     if let Some(google) = &spec.google {
         lines.push(("Project", format!("{}, location {}", google.project, google.location)));
     }
@@ -242,6 +242,45 @@ fn target(provider: &NameRef, model: Option<&str>) -> String {
     }
 }
 
+/// Which requests for its model a route takes.
+fn requests(matches: &[RouteMatch]) -> String {
+    let test = |name: &str, how: MatchType, value: Option<&str>| match (how, value) {
+        (MatchType::Exact, Some(value)) => format!("{name}={value}"),
+        (MatchType::RegularExpression, Some(value)) => format!("{name}~{value}"),
+        _ => name.to_owned(),
+    };
+    let entry = |entry: &RouteMatch| {
+        let headers = entry.headers.iter();
+        let headers = headers.map(|header| test(&header.name, header.match_type, header.value.as_deref()));
+        let fields = entry.body.iter();
+        let fields = fields.map(|field| {
+            test(
+                &format!("body.{}", field.path),
+                field.match_type,
+                field.value.as_deref(),
+            )
+        });
+        headers.chain(fields).collect::<Vec<_>>().join(" and ")
+    };
+    let entries: Vec<String> = matches.iter().map(entry).collect();
+    if entries.is_empty() {
+        "all that no other route of this model takes".to_owned()
+    } else {
+        format!("with {}", entries.join(", or with "))
+    }
+}
+
+/// Which headers are changed; their values are left to the spec.
+fn changes(given: &HeaderChanges) -> String {
+    let lines = |verb: &str, lines: &[HeaderLine]| {
+        let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")))
+    };
+    let remove = (!given.remove.is_empty()).then(|| format!("remove {}", given.remove.join(", ")));
+    let all = [lines("set", &given.set), lines("add", &given.add), remove];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn route(spec: &ModelRouteSpec) -> Vec<Line> {
     let backends = spec.backends.iter().map(|backend| {
         let target = target(&backend.provider_ref, backend.model.as_deref());
@@ -249,6 +288,7 @@ fn route(spec: &ModelRouteSpec) -> Vec<Line> {
     });
     let mut lines = vec![
         ("Model", spec.model.clone()),
+        ("Requests", requests(&spec.matches)),
         ("Gateways", names(&spec.gateway_refs)),
         ("Backends", backends.collect::<Vec<_>>().join("; ")),
     ];
@@ -269,7 +309,29 @@ fn route(spec: &ModelRouteSpec) -> Vec<Line> {
     } else {
         ""
     };
-    lines.push(("Selection", format!("{mode}{sticky}{prefix}")));
+    let regions: Vec<&str> = spec.selection.regions.iter().map(String::as_str).collect();
+    let place = if regions.is_empty() {
+        "the gateway's region".to_owned()
+    } else {
+        regions.join(", then ")
+    };
+    let regions = match spec.selection.region {
+        RegionMode::Any => String::new(),
+        RegionMode::Prefer => format!(", preferably in {place}"),
+        RegionMode::Require => format!(", only in {}", place.replace(", then ", " or ")),
+    };
+    lines.push(("Selection", format!("{mode}{sticky}{prefix}{regions}")));
+    let towards = [
+        ("to providers", &spec.request_headers),
+        ("to clients", &spec.response_headers),
+    ];
+    let changes = towards
+        .into_iter()
+        .filter_map(|(way, given)| Some(format!("{way} {}", changes(given.as_ref()?))));
+    let changes: Vec<String> = changes.collect();
+    if !changes.is_empty() {
+        lines.push(("Headers", changes.join("; ")));
+    }
     let hedge = spec.retry.hedge_after.as_ref();
     let hedge = hedge.map_or_else(String::new, |after| format!(", a second request after {after}"));
     lines.push(("Retry", format!("{} more tries{hedge}", spec.retry.attempts)));
