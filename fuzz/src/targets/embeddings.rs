@@ -37,18 +37,25 @@ pub fn run(data: &[u8]) {
 
 fn requests(embed: &Embed, length: usize) {
     for (wire, model) in WIRES {
-        let all = in_proportion(wire.name(), length, || wire.request(embed, model, false));
-        let some = wire.request(embed, model, true);
-        if let Ok(body) = &all {
-            assert_eq!(some.as_ref(), Ok(body));
-        }
-        match some {
-            Ok(body) => {
-                json::object(wire.name(), &body);
-                assert!(body.len() <= 1000 + 50 * length);
+        let written = in_proportion(wire.name(), length, || wire.write(embed, model));
+        let (bodies, missing) = match written {
+            Ok(written) => written,
+            Err(unsupported) => {
+                assert_eq!(unsupported.fields, ["input".into()]);
+                continue;
             }
-            Err(unsupported) => assert_eq!(unsupported.fields, ["input".into()]),
+        };
+        for body in &bodies {
+            json::object(wire.name(), body);
         }
+        let texts = embed.input.texts().len();
+        let expected = if wire == EmbeddingsWire::Titan { texts } else { 1 };
+        assert_eq!(bodies.len(), expected, "{} has requests for {texts} texts", wire.name());
+        assert!(bodies.concat().len() <= 1000 + 50 * length);
+        // The same in one request, where it is one.
+        let [body] = &bodies[..] else { continue };
+        assert_eq!(wire.request(embed, model, true).as_ref(), Ok(body));
+        assert_eq!(wire.request(embed, model, false).err(), missing);
     }
 }
 
@@ -57,6 +64,12 @@ fn answers(asked: &Embed, data: &[u8]) {
         if let Ok((body, _)) = in_proportion(wire.name(), data.len(), || wire.answer(data, asked)) {
             json::object(wire.name(), &body);
             assert!(body.len() <= 1000 + 50 * data.len());
+        }
+        // Of Titan there is an answer for each text.
+        let texts = asked.input.texts().len();
+        if let Ok((body, _)) = wire.answers(&vec![data; texts], asked) {
+            json::object(wire.name(), &body);
+            assert!(body.len() <= 1000 + 50 * texts * data.len());
         }
         let (error, body) = wire.error(500, data);
         assert!(!error.message.is_empty());
