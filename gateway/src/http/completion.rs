@@ -108,7 +108,8 @@ impl Head<'_> {
         };
         let meter = self.worker.meter.start(labels, self.received);
         meter.trace(&parts.headers, self.teller.request_id.to_str().unwrap_or_default());
-        let log = self.plan.access_log.then(|| self.access_log(&peek, route));
+        let logs = self.plan.access_log && AccessLog::is_written();
+        let log = logs.then(|| self.access_log(&peek, route));
         let deadline = headers::client_timeout(&parts.headers, peek.stream()).map(|timeout| Instant::now() + timeout);
         let claim = Claim {
             deadline,

@@ -75,6 +75,11 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
+    /// Whether the level of the logs lets these lines through.
+    pub fn is_written() -> bool {
+        tracing::enabled!(target: "access", tracing::Level::INFO)
+    }
+
     fn write(&self, provider: Option<&str>, status: u16, error: Option<&str>) {
         tracing::info!(
             target: "access",

@@ -111,17 +111,17 @@ impl Drop for Stream {
 }
 
 impl Shared {
-    fn takes_one_more(&self) -> bool {
+    fn takes_one_more(&self, now: Instant) -> bool {
         let streams = self.streams.load(Relaxed);
         // One that allows none at all gets one all the same, or each request would open a connection.
         let room = self.room.load(Relaxed).clamp(1, HTTP2_STREAMS);
-        !self.sender.is_closed() && streams < room && !is_old(self.born)
+        !self.sender.is_closed() && streams < room && !is_old(self.born, now)
     }
 }
 
 /// Whether a connection that was opened then is to take no further requests.
-fn is_old(born: Instant) -> bool {
-    born.elapsed() >= MAX_AGE
+fn is_old(born: Instant, now: Instant) -> bool {
+    now.duration_since(born) >= MAX_AGE
 }
 
 impl Pools {
@@ -178,13 +178,13 @@ impl Pools {
     fn take(&self, place: u64) -> Option<(Kind, Instant)> {
         let mut places = self.places.lock();
         let connections = places.get_mut(&place)?;
-        let free = connections.shared.iter().filter(|shared| shared.takes_one_more());
+        let now = Instant::now();
+        let free = connections.shared.iter().filter(|shared| shared.takes_one_more(now));
         if let Some(shared) = free.min_by_key(|shared| shared.streams.load(Relaxed)) {
             return Some((Kind::Http2(Stream::on(shared)), shared.born));
         }
-        let now = Instant::now();
         while let Some(idle) = connections.idle.pop() {
-            if now.duration_since(idle.since) < KEEP_ALIVE && !is_old(idle.born) && !idle.sender.is_closed() {
+            if now.duration_since(idle.since) < KEEP_ALIVE && !is_old(idle.born, now) && !idle.sender.is_closed() {
                 return Some((Kind::Http1(idle.sender), idle.born));
             }
         }
@@ -198,10 +198,10 @@ impl Pools {
         self.places.lock().retain(|_, connections| {
             connections
                 .idle
-                .retain(|idle| !old(idle.since) && !is_old(idle.born) && !idle.sender.is_closed());
+                .retain(|idle| !old(idle.since) && !is_old(idle.born, now) && !idle.sender.is_closed());
             connections.shared.retain(|shared| {
                 let unused = shared.streams.load(Relaxed) == 0;
-                let worn = is_old(shared.born) || shared.sender.is_closed();
+                let worn = is_old(shared.born, now) || shared.sender.is_closed();
                 !(unused && (worn || old(*shared.last_used.lock())))
             });
             !(connections.idle.is_empty() && connections.shared.is_empty())
@@ -246,14 +246,15 @@ impl Lease {
 
     /// Gives the connection back after its answer was read to the end.
     pub(super) fn recycle(self) {
+        let now = Instant::now();
         if let Kind::Http1(sender) = self.kind
             && !sender.is_closed()
-            && !is_old(self.born)
+            && !is_old(self.born, now)
         {
             let idle = Idle {
                 sender,
                 born: self.born,
-                since: Instant::now(),
+                since: now,
             };
             self.pools.places.lock().entry(self.place).or_default().idle.push(idle);
         }

@@ -5,7 +5,7 @@ mod find;
 mod paths;
 mod pieces;
 mod rewrite;
-mod scan;
+pub(crate) mod scan;
 mod text;
 
 use std::ops::Range;

@@ -15,7 +15,7 @@ const LONGEST_KEY: usize = 128;
 
 /// Something that the scanner leaves to a parser: broken JSON, a key with escapes, a wanted field given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unusual;
+pub(crate) struct Unusual;
 
 /// Where a scan stands between two pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ enum State {
 }
 
 /// The names that a scan looks for.
-pub(super) trait Wanted {
+pub(crate) trait Wanted {
     /// A place for each of them.
     type Places: AsMut<[Option<Range<usize>>]>;
 
@@ -85,7 +85,7 @@ impl Wanted for [Box<str>] {
 
 /// A scan for some fields.
 #[derive(Debug)]
-pub(super) struct Scanner<'w, W: Wanted + ?Sized> {
+pub(crate) struct Scanner<'w, W: Wanted + ?Sized> {
     names: &'w W,
     found: W::Places,
     state: State,
@@ -104,16 +104,16 @@ pub(super) struct Scanner<'w, W: Wanted + ?Sized> {
 
 /// What a scan found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fields<P> {
+pub(crate) struct Fields<P> {
     /// Where the value of each wanted field stands.
-    pub(super) values: P,
+    pub(crate) values: P,
     /// Just behind the opening brace.
-    pub(super) inside: usize,
+    pub(crate) inside: usize,
 }
 
 impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
     /// A scan for these names.
-    pub(super) fn new(names: &'w W) -> Self {
+    pub(crate) fn new(names: &'w W) -> Self {
         Self {
             names,
             found: names.places(),
@@ -129,7 +129,7 @@ impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
     }
 
     /// Takes the next piece of the body.
-    pub(super) fn feed(&mut self, piece: &[u8]) -> Result<(), Unusual> {
+    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<(), Unusual> {
         let mut at = 0;
         while at < piece.len() {
             at = match self.state {
@@ -152,7 +152,7 @@ impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
     }
 
     /// The body is over.
-    pub(super) fn finish(self) -> Result<Fields<W::Places>, Unusual> {
+    pub(crate) fn finish(self) -> Result<Fields<W::Places>, Unusual> {
         if self.state != State::End {
             return Err(Unusual);
         }

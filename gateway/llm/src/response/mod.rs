@@ -6,9 +6,12 @@ mod messages;
 mod responses;
 mod unreported;
 
+use std::ops::Range;
+
 use serde::Deserialize;
 
 use crate::Operation;
+use crate::request::scan::{Scanner, Unusual};
 pub use chunk::{Chunk, Payload, inspect};
 use lenient::{Count, Object};
 pub use messages::{MessageUsage, inspect_messages, usage_of_message_body};
@@ -149,8 +152,29 @@ impl Inspector {
     }
 }
 
-/// Usage from a whole response body. `None` when the body is not JSON or reports none.
+/// Usage from a whole response body. `None` when the body is not JSON or reports none; what stands beside the usage is
+/// skipped without being parsed, as far as it looks like JSON.
 pub fn usage_of_body(body: &[u8]) -> Option<Usage> {
+    match find_usage(body) {
+        Ok(found) => {
+            let usage: Object<WireUsage> = serde_json::from_slice(body.get(found?)?).ok()?;
+            usage.0?.read()
+        }
+        Err(Unusual) => parse_usage(body),
+    }
+}
+
+/// Where the value of `usage` stands.
+fn find_usage(body: &[u8]) -> Result<Option<Range<usize>>, Unusual> {
+    const NAME: [&str; 1] = ["usage"];
+    let mut scanner = Scanner::new(&NAME);
+    scanner.feed(body)?;
+    let [usage] = scanner.finish()?.values;
+    Ok(usage)
+}
+
+/// The same by a parser, which knows escapes in names and whatever else is seldom.
+fn parse_usage(body: &[u8]) -> Option<Usage> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Body {
