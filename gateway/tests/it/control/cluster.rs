@@ -194,7 +194,11 @@ async fn a_change_is_served_at_once_and_what_is_not_understood_is_refused_by_nam
         );
         assert_eq!(status["serving"]["generation"], 2);
         assert_eq!(served_model(&base).await.as_deref(), Ok("two"));
-        assert!(gateway.log.text().contains(reason));
+        // The log comes through a pipe, and may be behind what the admin port says.
+        wait_for("the reason in the log", || async {
+            gateway.log.text().contains(reason).then_some(())
+        })
+        .await;
     }
     cluster
         .api
