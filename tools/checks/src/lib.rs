@@ -302,3 +302,45 @@ pub fn unowned_commands(pages: &[(PathBuf, String)]) -> Vec<String> {
     }
     found
 }
+
+/// Pages that no chain of links from the README leads to, so that nobody finds them.
+pub fn unreached_pages(pages: &[(PathBuf, String)]) -> Vec<String> {
+    let texts: BTreeMap<&Path, &str> = pages
+        .iter()
+        .map(|(path, text)| (path.as_path(), text.as_str()))
+        .collect();
+    let mut reached = BTreeSet::new();
+    let mut next = vec![PathBuf::from("README.md")];
+    while let Some(page) = next.pop() {
+        if let Some(text) = texts.get(page.as_path())
+            && reached.insert(page.clone())
+        {
+            next.extend(links(&page, text));
+        }
+    }
+    let unreached = pages.iter().filter(|(path, _)| !reached.contains(path));
+    unreached
+        .map(|(path, _)| format!("no link from the README leads to {}", path.display()))
+        .collect()
+}
+
+/// The files that a page links to, relative to the workspace.
+fn links(page: &Path, text: &str) -> Vec<PathBuf> {
+    let folder = page.parent().unwrap_or(Path::new(""));
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(['#', ')']).next())
+        .filter(|target| !target.contains("://"))
+        .map(|target| {
+            let mut path = folder.to_owned();
+            for part in target.split('/') {
+                match part {
+                    ".." => drop(path.pop()),
+                    "." => {}
+                    name => path.push(name),
+                }
+            }
+            path
+        })
+        .collect()
+}

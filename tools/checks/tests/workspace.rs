@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tokenweir_checks::{Member, direction_violations, members, pages, size_violations, source_files, unowned_commands};
+use tokenweir_checks::{
+    Member, direction_violations, members, pages, size_violations, source_files, unowned_commands, unreached_pages,
+};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -83,5 +85,31 @@ fn a_block_that_nobody_runs_is_reported() {
             "docs/a.md:7 does not say what language the block is in",
             "docs/a.md:10 has commands and does not say who runs them: sh run, sh alone, sh cluster, sh check",
         ]
+    );
+}
+
+#[test]
+fn the_readme_leads_to_every_page_of_the_documentation() {
+    let pages = pages(&root()).unwrap();
+    assert!(pages.len() > 10, "the pages were not read");
+    assert_eq!(unreached_pages(&pages), Vec::<String>::new());
+}
+
+#[test]
+fn a_page_that_no_link_leads_to_is_reported() {
+    let pages = [
+        (
+            "README.md",
+            "[one](docs/one.md#part) and [elsewhere](https://example.com/docs/alone.md)",
+        ),
+        ("docs/one.md", "[two](./two.md) [one](one.md)"),
+        ("docs/two.md", "[back](../README.md) [contributing](../CONTRIBUTING.md)"),
+        ("CONTRIBUTING.md", "docs/alone.md without a link"),
+        ("docs/alone.md", "[one](one.md)"),
+    ];
+    let pages = pages.map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+    assert_eq!(
+        unreached_pages(&pages),
+        ["no link from the README leads to docs/alone.md"]
     );
 }
