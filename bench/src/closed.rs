@@ -8,6 +8,12 @@ use crate::load::Report;
 use crate::runner::{Scenario, millis};
 use crate::table;
 
+/// Medians that a run must last for a comparison. What ends in a shorter run is a chance piece of it: mostly answers that
+/// began before, or none of a slower target's.
+const MEDIANS: f64 = 4.0;
+/// What stands in the place of the ratio then.
+const TOO_SHORT: &str = "none: too short";
+
 const HEAD: [&str; 11] = [
     "request",
     "body",
@@ -34,8 +40,9 @@ pub(crate) fn measure(arena: &Arena<'_>) -> Result<String, BenchError> {
     for scenario in all {
         let pair = arena.pair(&scenario)?;
         rows.extend(rows_of(&scenario, &pair));
-        if scenario.stream {
-            let (time, cpu) = added_per_chunk(&scenario, &pair);
+        if scenario.stream
+            && let Some((time, cpu)) = added_per_chunk(&scenario, &pair)
+        {
             // Writing to a String cannot fail.
             let _ = write!(
                 chunks,
@@ -53,19 +60,35 @@ pub(crate) fn measure(arena: &Arena<'_>) -> Result<String, BenchError> {
              that share the target's core: {chunks}."
         );
     }
+    if rows.iter().flatten().any(|cell| cell == TOO_SHORT) {
+        let _ = writeln!(
+            out,
+            "\nWhere a run was shorter than {MEDIANS:.0} of its medians there is no comparison; `--seconds` makes runs longer."
+        );
+    }
     Ok(out)
 }
 
 /// Microseconds that the gateway adds to each chunk: to its way, and of its CPU time.
 ///
 /// With many connections a stream lasts as long as the chunks of all others that are served in between, so its time is
-/// shared out over all of them.
-fn added_per_chunk(scenario: &Scenario, pair: &Pair) -> (f64, f64) {
+/// shared out over all of them. `None` where a CPU time is missing or a run was too short.
+fn added_per_chunk(scenario: &Scenario, pair: &Pair) -> Option<(f64, f64)> {
+    if is_too_short(pair) {
+        return None;
+    }
     let chunks = scenario.tokens.max(1) as f64;
     let at_once = scenario.connections.max(1) as f64;
     let time = (pair.ours.p50 as f64 - pair.bare.p50 as f64) / chunks / at_once;
-    let cpu = |report: &Report| report.cpu_ms.unwrap_or_default() * 1000.0;
-    (time, (cpu(&pair.ours) - cpu(&pair.bare)) / chunks)
+    let (ours, bare) = pair.ours.cpu_ms.zip(pair.bare.cpu_ms)?;
+    Some((time, (ours - bare) * 1000.0 / chunks))
+}
+
+/// Whether a run of one of both ended without an answer, or lasted less than so many of its medians.
+fn is_too_short(pair: &Pair) -> bool {
+    [&pair.bare, &pair.ours]
+        .iter()
+        .any(|report| report.requests == 0 || report.seconds * 1000.0 < MEDIANS * millis(report.p50))
 }
 
 fn rows_of(scenario: &Scenario, pair: &Pair) -> [Vec<String>; 2] {
@@ -87,11 +110,15 @@ fn rows_of(scenario: &Scenario, pair: &Pair) -> [Vec<String>; 2] {
         .cpu_ms
         .zip(bare.cpu_ms)
         .map_or_else(String::new, |(ours, bare)| format!("{:.2}", ours / bare));
-    let ratios = [
-        format!("{:.2}", ours.per_second / bare.per_second),
-        cpu,
-        format!("{:.3}", millis(ours.p50) - millis(bare.p50)),
-    ];
+    let ratios = if is_too_short(pair) {
+        [TOO_SHORT.to_owned(), String::new(), String::new()]
+    } else {
+        [
+            format!("{:.2}", ours.per_second / bare.per_second),
+            cpu,
+            format!("{:.3}", millis(ours.p50) - millis(bare.p50)),
+        ]
+    };
     [
         row("bare proxy", bare, [String::new(), String::new(), String::new()]),
         row("gateway", ours, ratios),
@@ -104,6 +131,8 @@ mod tests {
 
     fn report(per_second: f64, p50: u64, cpu: f64) -> Report {
         Report {
+            requests: 1000,
+            seconds: 1.0,
             per_second,
             p50,
             p99: 2 * p50,
@@ -148,7 +177,27 @@ mod tests {
             bare: report(1000.0, 20_000, 1.0),
             ours: report(900.0, 36_000, 1.5),
         };
-        let (time, cpu) = added_per_chunk(&SCENARIO, &pair);
+        let (time, cpu) = added_per_chunk(&SCENARIO, &pair).unwrap();
         assert!((time - 10.0).abs() < 1e-9 && (cpu - 5.0).abs() < 1e-9, "{time} {cpu}");
+    }
+
+    #[test]
+    fn a_missing_cpu_time_gives_no_difference_and_a_run_that_is_too_short_no_comparison() {
+        let pair = |p50: u64, cpu_ms: Option<f64>| Pair {
+            bare: report(1000.0, 20_000, 1.0),
+            ours: Report {
+                cpu_ms,
+                ..report(900.0, p50, 1.5)
+            },
+        };
+        assert_eq!(added_per_chunk(&SCENARIO, &pair(36_000, None)), None);
+        let [_, row] = rows_of(&SCENARIO, &pair(36_000, None));
+        assert_eq!(row[8..], ["0.90", "", "16.000"]);
+
+        assert!(added_per_chunk(&SCENARIO, &pair(250_000, Some(1.5))).is_some());
+        let short = pair(250_001, Some(1.5));
+        assert_eq!(added_per_chunk(&SCENARIO, &short), None);
+        let [_, row] = rows_of(&SCENARIO, &short);
+        assert_eq!(row[8..], [TOO_SHORT, "", ""]);
     }
 }
