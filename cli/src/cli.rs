@@ -1,17 +1,20 @@
 //! The command line.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use crate::cluster::chain;
 use crate::commands::{chat, check, describe, get, plugin, routes, top, version};
 use crate::complete::complete;
 use crate::error::CtlError;
+use crate::output::clean;
 
 /// Shows what Tokenweir's gateways, providers, routes and tenants do, and tries them out.
 ///
@@ -66,9 +69,36 @@ pub struct Global {
     )]
     pub install_namespace: String,
 
+    /// How long one answer of the API server may take, such as 10s or 2m
+    #[arg(
+        long,
+        global = true,
+        value_name = "SPAN",
+        default_value = "10s",
+        value_parser = span,
+        help_heading = "Cluster"
+    )]
+    pub request_timeout: Duration,
+
     /// Form of the answer [default: table]
     #[arg(short, long, global = true, value_enum, value_name = "FORM")]
     pub output: Option<Form>,
+}
+
+/// A span of time; a number alone counts seconds, as kubectl has it.
+fn span(text: &str) -> Result<Duration, String> {
+    let span = match text.parse::<u32>() {
+        Ok(seconds) => Duration::from_secs(seconds.into()),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|span| Duration::try_from(span).ok())
+            .ok_or("a span of time is needed, such as 10s or 2m")?,
+    };
+    if span.is_zero() {
+        return Err("a span of time above zero is needed".to_owned());
+    }
+    Ok(span)
 }
 
 /// The form of an answer.
@@ -151,9 +181,13 @@ impl Context {
     }
 
     /// Prints an answer. False: whoever has read standard output does not want to read more.
-    pub fn print(&self, text: &str) -> bool {
+    pub fn print(&self, text: &str) -> Result<bool, CtlError> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(CtlError::io("standard output")(error)),
+        }
     }
 
     /// Prints an answer for programs, as [`Self::print`] does.
@@ -165,12 +199,14 @@ impl Context {
         };
         text.truncate(text.trim_end().len());
         text.push('\n');
-        Ok(self.print(&text))
+        self.print(&text)
     }
 
-    /// Tells the person at the terminal something that is not the answer.
+    /// Tells the person at the terminal something that is not the answer, in one line.
+    ///
+    /// Much of it are words of servers: what could steer the terminal is left out.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(std::io::stderr(), "{}", clean(text));
     }
 }
 
@@ -205,12 +241,18 @@ pub fn main() -> ExitCode {
     tokenweir_process::install_crypto_provider();
     match block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(CtlError::Told) => CtlError::Told.exit_code(),
+        // Whoever pressed Ctrl-C knows it.
+        Err(error @ (CtlError::Told | CtlError::Unread | CtlError::Cancelled)) => error.exit_code(),
         Err(error) => {
-            tokenweir_process::report_failure("tokenweirctl", &error);
+            let _ = writeln!(std::io::stderr(), "{}", failure_line(&error));
             error.exit_code()
         }
     }
+}
+
+/// A failure with its causes in one line, which nothing that a server has said can break or colour.
+fn failure_line(error: &CtlError) -> String {
+    format!("tokenweirctl: {}", clean(&chain(error)))
 }
 
 fn block_on(task: impl Future<Output = Result<(), CtlError>>) -> Result<(), CtlError> {
@@ -268,6 +310,28 @@ mod tests {
         assert_eq!(parse(&["get", "-A", "-n", "llm"]).unwrap_err().exit_code(), 2);
         let unknown = parse(&["get", "pods"]).unwrap_err().to_string();
         assert!(unknown.contains("there are llmgateway, modelprovider"), "{unknown}");
+    }
+
+    #[test]
+    fn a_span_is_a_number_of_seconds_or_has_a_unit_and_is_not_zero() {
+        let span = |text| parse(&["get", "--request-timeout", text]).map(|cli| cli.global.request_timeout);
+        for (text, seconds) in [("7", 7), ("7s", 7), ("2m", 120)] {
+            assert_eq!(span(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for wrong in ["0", "0s", "soon", "-3s", ""] {
+            assert_eq!(
+                span(wrong).map_err(|error| error.exit_code()).unwrap_err(),
+                2,
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_that_does_not_steer_the_terminal() {
+        let source = std::io::Error::other("first\nsecond \x1b[2J \u{9b}31m");
+        let error = CtlError::io("a file")(source);
+        assert_eq!(failure_line(&error), "tokenweirctl: a file: first second [2J 31m");
     }
 
     #[test]

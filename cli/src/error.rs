@@ -40,6 +40,9 @@ pub enum CtlError {
     /// The person has cancelled.
     #[error("cancelled")]
     Cancelled,
+    /// Whoever read the answer has left before its end; nobody is there to be told.
+    #[error("nobody reads the answer any more")]
+    Unread,
     /// Everything was told already; only the exit code is left to say.
     #[error("not everything is right")]
     Told,
@@ -69,9 +72,10 @@ impl CtlError {
         move |source| Self::Io { what, source }
     }
 
-    /// The exit code: 2 for a wrong command line, 130 after Ctrl-C, else 1.
+    /// The exit code: 2 for a wrong command line, 130 after Ctrl-C, 0 if the reader wanted no more, else 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Unread => ExitCode::SUCCESS,
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Cancelled => ExitCode::from(CANCELLED),
             _ => ExitCode::from(FAILED),

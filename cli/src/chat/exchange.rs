@@ -89,8 +89,9 @@ impl Chat {
     }
 }
 
-/// Asks for an answer to what was said so far; `seen` gets its pieces as they come.
-pub async fn ask(chat: &Chat, mut seen: impl FnMut(&Piece)) -> Result<Told, ChatError> {
+/// Asks for an answer to what was said so far; `seen` gets its pieces as they come, and ends it
+/// with false: the connection is closed then, so that nothing more is made for nobody.
+pub async fn ask(chat: &Chat, mut seen: impl FnMut(&Piece) -> bool) -> Result<Told, ChatError> {
     let request = chat.speaks.request(&chat.request(), &chat.key)?;
     let stream = chat.place.open(&chat.trust).await?;
     let started = Instant::now();
@@ -157,7 +158,7 @@ async fn read_stream(
     answer: Response<Incoming>,
     started: Instant,
     told: &mut Told,
-    seen: &mut impl FnMut(&Piece),
+    seen: &mut impl FnMut(&Piece) -> bool,
 ) -> Result<(), ChatError> {
     let mut reader = speaks.reader();
     let mut events = Vec::new();
@@ -177,7 +178,7 @@ fn take(
     events: &mut Vec<Event>,
     started: Instant,
     told: &mut Told,
-    seen: &mut impl FnMut(&Piece),
+    seen: &mut impl FnMut(&Piece) -> bool,
 ) -> Result<(), ChatError> {
     for event in events.drain(..) {
         let piece = match event {
@@ -212,7 +213,9 @@ fn take(
         if let Piece::Text(text) = &piece {
             told.text.push_str(text);
         }
-        seen(&piece);
+        if !seen(&piece) {
+            return Err(ChatError::Unread);
+        }
     }
     Ok(())
 }
@@ -222,7 +225,7 @@ async fn read_whole(
     answer: Response<Incoming>,
     started: Instant,
     told: &mut Told,
-    seen: &mut impl FnMut(&Piece),
+    seen: &mut impl FnMut(&Piece) -> bool,
 ) -> Result<(), ChatError> {
     let bytes = body(answer, MAX_BODY).await?;
     let answer = speaks
@@ -243,7 +246,9 @@ async fn read_whole(
             if let Piece::Text(text) = &piece {
                 told.text.push_str(text);
             }
-            seen(&piece);
+            if !seen(&piece) {
+                return Err(ChatError::Unread);
+            }
         }
     }
     Ok(())

@@ -45,6 +45,9 @@ pub enum ChatError {
         /// The provider that answered.
         provider: String,
     },
+    /// Whoever is shown the answer does not want the rest of it.
+    #[error("nobody reads the answer any more")]
+    Unread,
     /// Not an answer of this dialect.
     #[error("{0}")]
     Malformed(String),

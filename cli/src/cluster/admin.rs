@@ -65,7 +65,8 @@ impl Admin {
             namespace: Some(install_namespace),
         };
         let api: Api<Secret> = Api::namespaced(access.client.clone(), install_namespace);
-        let secret = api.get(ROOT_KEY_SECRET).await.map_err(|error| match ClusterError::of(&ask, error) {
+        let secret = access.answer(&ask, api.get(ROOT_KEY_SECRET)).await;
+        let secret = secret.map_err(|error| match error {
             ClusterError::NotFound { .. } => ClusterError::Unusable(format!(
                 "there is no Secret {install_namespace}/{ROOT_KEY_SECRET}, from which the keys of the admin ports are \
                  derived; name the namespace of the install with --install-namespace"
@@ -157,9 +158,9 @@ pub async fn forward(access: &Access, namespace: &str, pod: &str, port: u16) -> 
         namespace: Some(namespace),
     };
     let api: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
-    let mut forwarder = api
-        .portforward(pod, &[port])
-        .await
+    let mut forwarder = access
+        .within(&ask, api.portforward(pod, &[port]))
+        .await?
         .map_err(|error| upgrade_error(&ask, error))?;
     // Dropping the forwarder leaves its task, which ends with the stream.
     let stream = forwarder.take_stream(port).ok_or_else(|| ClusterError::Refused {

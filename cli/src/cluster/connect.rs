@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-use super::ClusterError;
+use super::{Ask, ClusterError};
 use crate::cli::Global;
 
 /// An API server that does not take a connection within this time is not there; a person waits for it.
@@ -33,6 +33,36 @@ impl Scope {
 pub struct Access {
     pub client: Client,
     pub scope: Scope,
+    /// How long one answer may take.
+    pub limit: Duration,
+}
+
+impl Access {
+    /// Waits for the answer to one question to the API server, as long as it may take. What the server says no to is
+    /// left to the caller.
+    ///
+    /// The client has no such limit of its own: a limit on reads would end streams as well.
+    pub async fn within<T>(
+        &self,
+        ask: &Ask<'_>,
+        asking: impl Future<Output = kube::Result<T>>,
+    ) -> Result<kube::Result<T>, ClusterError> {
+        let answer = tokio::time::timeout(self.limit, asking).await;
+        answer.map_err(|_| ClusterError::Late {
+            what: ask.to_string(),
+            limit: self.limit,
+        })
+    }
+
+    /// The same, with what the server's no means.
+    pub async fn answer<T>(
+        &self,
+        ask: &Ask<'_>,
+        asking: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterError> {
+        let answer = self.within(ask, asking).await?;
+        answer.map_err(|error| ClusterError::of(ask, error))
+    }
 }
 
 /// Opens the cluster that flags and environment name, as kubectl does: `--kubeconfig`, else `KUBECONFIG`, else
@@ -59,7 +89,11 @@ pub async fn connect(global: &Global) -> Result<Access, ClusterError> {
         (None, false) => Scope::Namespace(config.default_namespace.clone()),
     };
     let client = Client::try_from(config).map_err(|source| ClusterError::Client(Box::new(source)))?;
-    Ok(Access { client, scope })
+    Ok(Access {
+        client,
+        scope,
+        limit: global.request_timeout,
+    })
 }
 
 fn kubeconfig(global: &Global) -> Result<Kubeconfig, KubeconfigError> {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::discovery::{ApiCapabilities, Scope as KindScope, oneshot};
-use kube::{Api, Client};
 use tokenweir_crds::file::{Document, FileError, Note};
 
 use super::{Access, Ask, ClusterError};
@@ -50,7 +50,7 @@ pub async fn dry_run(access: &Access, documents: &[Document]) -> Result<Judged, 
         let found = if let Some(found) = known.get(&kind) {
             found.clone()
         } else {
-            let found = discover(&access.client, &kind).await?;
+            let found = discover(access, &kind).await?;
             known.insert(kind.clone(), found.clone());
             found
         };
@@ -79,7 +79,7 @@ fn namespace_made(document: &Document) -> Option<&str> {
 }
 
 async fn discover(
-    client: &Client,
+    access: &Access,
     kind: &GroupVersionKind,
 ) -> Result<Option<(ApiResource, ApiCapabilities)>, ClusterError> {
     let ask = Ask {
@@ -89,7 +89,7 @@ async fn discover(
         name: None,
         namespace: None,
     };
-    match oneshot::pinned_kind(client, kind).await {
+    match access.within(&ask, oneshot::pinned_kind(&access.client, kind)).await? {
         Ok(found) => Ok(Some(found)),
         Err(kube::Error::Discovery(_)) => Ok(None),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
@@ -133,17 +133,27 @@ async fn judge(
         field_manager: Some(MANAGER.to_owned()),
         field_validation: Some(kube::api::ValidationDirective::Strict),
     };
-    let Err(error) = api.patch(&name, &parameters, &Patch::Apply(&object)).await else {
+    let ask = Ask {
+        verbs: &["patch", "create"],
+        group: &resource.group,
+        resource: &resource.plural,
+        name: Some(&name),
+        namespace: namespace.as_deref(),
+    };
+    let patch = Patch::Apply(&object);
+    let Err(error) = access.within(&ask, api.patch(&name, &parameters, &patch)).await? else {
         judged.accepted += 1;
         return Ok(());
     };
-    let kube::Error::Api(status) = &error else {
-        return Err(of(resource, &name, namespace.as_deref(), error));
+    // An API server that is busy or broken has said nothing about the file.
+    let status = match &error {
+        kube::Error::Api(status) if is_judgement(status.code) => status,
+        _ => return Err(ClusterError::of(&ask, error)),
     };
     let details = status.details.as_ref();
     let lacks_namespace = status.code == 404 && details.is_some_and(|details| details.kind == "namespaces");
     if lacks_namespace && namespace.as_deref().is_some_and(|namespace| made.contains(namespace)) {
-        let namespace = namespace.unwrap_or_default();
+        let namespace = namespace.as_deref().unwrap_or_default();
         judged.notes.push(Note {
             file: document.file.clone(),
             line: document.mistake("", "").line,
@@ -153,9 +163,6 @@ async fn judge(
             ),
         });
         return Ok(());
-    }
-    if matches!(status.code, 401 | 403) {
-        return Err(of(resource, &name, namespace.as_deref(), error));
     }
     let causes = details.map(|details| details.causes.as_slice()).unwrap_or_default();
     let causes: Vec<_> = causes.iter().filter(|cause| !cause.field.is_empty()).collect();
@@ -169,13 +176,7 @@ async fn judge(
     Ok(())
 }
 
-fn of(resource: &ApiResource, name: &str, namespace: Option<&str>, error: kube::Error) -> ClusterError {
-    let ask = Ask {
-        verbs: &["patch", "create"],
-        group: &resource.group,
-        resource: &resource.plural,
-        name: Some(name),
-        namespace,
-    };
-    ClusterError::of(&ask, error)
+/// Whether an answer of this status is about the object, and not about who asks, or how the API server is.
+fn is_judgement(status: u16) -> bool {
+    matches!(status, 400 | 404 | 409 | 413 | 422)
 }

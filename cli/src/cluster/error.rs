@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use kube::config::KubeconfigError;
 
@@ -64,6 +65,16 @@ pub enum ClusterError {
     /// No connection.
     #[error("the API server cannot be reached: {0}")]
     Unreachable(String),
+    /// It took too long.
+    #[error(
+        "cannot {what}: the API server did not answer within {limit:?}, or was too busy to; --request-timeout gives it longer"
+    )]
+    Late {
+        /// What was asked.
+        what: String,
+        /// How long it had.
+        limit: Duration,
+    },
     /// The credentials do not count.
     #[error("the API server does not take the credentials of this context (401): {0}")]
     Unauthenticated(String),

@@ -18,7 +18,7 @@ pub async fn events(access: &Access, namespace: &str, kind: &str, name: &str) ->
         namespace: Some(namespace),
     };
     let about = ListParams::default().fields(&format!("involvedObject.kind={kind},involvedObject.name={name}"));
-    let list = api.list(&about).await.map_err(|error| ClusterError::of(&ask, error))?;
+    let list = access.answer(&ask, api.list(&about)).await?;
     let mut events: Vec<EventLine> = list.items.iter().map(line).collect();
     events.sort_by_key(|event| event.last);
     Ok(events)

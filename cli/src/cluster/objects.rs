@@ -27,7 +27,7 @@ pub async fn list(access: &Access, kind: Kind) -> Result<Vec<DynamicObject>, Clu
     let mut found = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
-        let list = api.list(&page).await.map_err(|error| ClusterError::of(&ask, error))?;
+        let list = access.answer(&ask, api.list(&page)).await?;
         found.extend(list.items);
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
@@ -63,5 +63,5 @@ pub async fn find(access: &Access, kind: Kind, name: &str) -> Result<DynamicObje
         name: Some(name),
         namespace: Some(namespace),
     };
-    api.get(name).await.map_err(|error| ClusterError::of(&ask, error))
+    access.answer(&ask, api.get(name)).await
 }

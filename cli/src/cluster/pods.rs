@@ -7,7 +7,7 @@ use tokenweir_config::names::GATEWAY_LABEL;
 
 use super::{Access, Ask, ClusterError, Scope};
 
-/// A gateway pod that is not on its way out.
+/// A gateway pod that has not ended, and is not on its way out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GatewayPod {
     pub namespace: String,
@@ -38,18 +38,17 @@ pub async fn gateway_pods(
         Some(gateway) => format!("{GATEWAY_LABEL}={gateway}"),
         None => GATEWAY_LABEL.to_owned(),
     };
-    let list = api
-        .list(&ListParams::default().labels(&selector))
-        .await
-        .map_err(|error| ClusterError::of(&ask, error))?;
-    let mut pods: Vec<GatewayPod> = list
-        .items
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .map(read)
-        .collect();
+    let labelled = ListParams::default().labels(&selector);
+    let list = access.answer(&ask, api.list(&labelled)).await?;
+    let mut pods: Vec<GatewayPod> = list.items.iter().filter(|pod| runs(pod)).map(read).collect();
     pods.sort();
     Ok(pods)
+}
+
+/// Whether somebody may be there to answer: a pod that was evicted stays in the list, and nothing of it runs.
+fn runs(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn read(pod: &Pod) -> GatewayPod {
@@ -63,5 +62,28 @@ fn read(pod: &Pod) -> GatewayPod {
             .unwrap_or_default(),
         name: pod.metadata.name.clone().unwrap_or_default(),
         ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pods_that_have_ended_or_are_on_their_way_out_are_not_asked() {
+        let pod = |phase: &str, ends: Option<&str>| -> Pod {
+            let pod = json!({"metadata": {"name": "edge-0", "deletionTimestamp": ends}, "status": {"phase": phase}});
+            serde_json::from_value(pod).unwrap()
+        };
+        for phase in ["Running", "Pending", "Unknown"] {
+            assert!(runs(&pod(phase, None)), "{phase}");
+        }
+        for phase in ["Failed", "Succeeded"] {
+            assert!(!runs(&pod(phase, None)), "{phase}");
+        }
+        assert!(!runs(&pod("Running", Some("2026-01-01T00:00:00Z"))));
+        assert!(runs(&Pod::default()), "a pod that nobody has reported yet");
     }
 }

@@ -24,7 +24,7 @@ pub struct AdminArgs {
 
     /// File with the token for that port; a gateway without a cluster needs none
     #[arg(long, value_name = "FILE", requires = "url")]
-    token_file: Option<PathBuf>,
+    pub token_file: Option<PathBuf>,
 }
 
 /// An admin port at an address.

@@ -9,7 +9,7 @@ use tokenweir_llm::conversation::Role;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::door::{Door, DoorArgs};
-use crate::chat::{self, Chat, Piece, Speaks, Told};
+use crate::chat::{self, Chat, ChatError, Piece, Speaks, Told};
 use crate::cli::{Context, Form};
 use crate::error::CtlError;
 use crate::output::{Tone, chat_facts, shown};
@@ -22,7 +22,7 @@ pub const EXAMPLES: &str = "Examples:
   TOKENWEIR_API_KEY=... tokenweirctl chat --url http://127.0.0.1:8080 --dialect anthropic 'Hello'
 
 Without a prompt, lines are read from the terminal, and all of them are one conversation; Ctrl-D ends it. Ctrl-C cancels
-an answer, at the gateway too. The answer goes to standard output, what is known about it to standard error.";
+an answer, at the gateway too; so does a reader that leaves. The answer goes to standard output, what is known about it to standard error.";
 
 #[derive(Debug, Args)]
 pub struct ChatArgs {
@@ -83,6 +83,8 @@ pub async fn run(context: &Context, args: &ChatArgs) -> Result<(), CtlError> {
     if let Some(system) = &args.system {
         chat.say(Role::System, system);
     }
+    let prompt = prompt(args)?;
+    // Not before: what waits for standard input ends as every program does with Ctrl-C.
     let interrupted = signal(SignalKind::interrupt()).map_err(CtlError::io("signals"))?;
     let mut talk = Talk {
         context,
@@ -91,11 +93,19 @@ pub async fn run(context: &Context, args: &ChatArgs) -> Result<(), CtlError> {
         chat,
         interrupted,
     };
+    match prompt {
+        Some(prompt) => talk.once(&prompt).await,
+        None => talk.many().await,
+    }
+}
+
+/// What to say; `None`: what comes line by line from the terminal.
+fn prompt(args: &ChatArgs) -> Result<Option<String>, CtlError> {
     if !args.prompt.is_empty() {
-        return talk.once(&args.prompt.join(" ")).await;
+        return Ok(Some(args.prompt.join(" ")));
     }
     if std::io::stdin().is_terminal() {
-        return talk.many().await;
+        return Ok(None);
     }
     let mut prompt = String::new();
     std::io::stdin()
@@ -106,7 +116,7 @@ pub async fn run(context: &Context, args: &ChatArgs) -> Result<(), CtlError> {
             "there is nothing to say: standard input is empty".to_owned(),
         ));
     }
-    talk.once(&prompt).await
+    Ok(Some(prompt))
 }
 
 async fn only_model(chat: &Chat) -> Result<String, CtlError> {
@@ -153,7 +163,10 @@ impl Talk<'_> {
             });
             let line = tokio::select! {
                 line = reading => line.map_err(std::io::Error::other).flatten().map_err(CtlError::io("standard input"))?,
-                _ = self.interrupted.recv() => None,
+                _ = self.interrupted.recv() => {
+                    self.context.note("");
+                    return Err(CtlError::Cancelled);
+                }
             };
             let Some(line) = line else {
                 self.context.note("");
@@ -178,6 +191,7 @@ impl Talk<'_> {
     async fn answer(&mut self) -> Result<Told, CtlError> {
         let (people, color) = (self.form == Form::Table, self.context.color);
         let terminal = std::io::stdout().is_terminal();
+        let mut broken = None;
         let show = |piece: &Piece| {
             let (text, tone) = match piece {
                 Piece::Text(text) => (text.clone(), Tone::Plain),
@@ -187,15 +201,22 @@ impl Talk<'_> {
             // Thoughts are for eyes; what is piped on is the answer.
             if people && (terminal || matches!(piece, Piece::Text(_))) {
                 let text = if terminal { shown(&text) } else { text };
-                self.context.print(&tone.paint(&text, color));
+                return self.context.print(&tone.paint(&text, color)).unwrap_or_else(|error| {
+                    broken = Some(error);
+                    false
+                });
             }
+            true
         };
         let asked = tokio::select! {
             asked = chat::ask(&self.chat, show) => asked.map_err(CtlError::from),
             _ = self.interrupted.recv() => Err(CtlError::Cancelled),
         };
+        if let Err(CtlError::Chat(ChatError::Unread)) = asked {
+            return Err(broken.unwrap_or(CtlError::Unread));
+        }
         if people {
-            self.context.print("\n");
+            self.context.print("\n")?;
         }
         let told = asked?;
         if !people {

@@ -71,7 +71,7 @@ pub async fn run(context: &Context, args: &CheckArgs) -> Result<(), CtlError> {
         checked.notes = judged.notes;
     }
     if form == Form::Table {
-        context.print(&check_text(&checked, accepted, context.color));
+        context.print(&check_text(&checked, accepted, context.color))?;
     } else {
         context.print_value(&check_json(&checked, accepted), form)?;
     }

@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: &DescribeArgs) -> Result<(), CtlError>
     let object = cluster::find(&access, kind, name).await?;
     let told = describe(context, &access, kind, &object).await;
     if form == Form::Table {
-        context.print(&describe_text(&told, context.now, context.color));
+        context.print(&describe_text(&told, context.now, context.color))?;
         return Ok(());
     }
     context.print_value(&value(&object, &told), form).map(drop)

@@ -166,10 +166,7 @@ async fn tenant_key(access: &Access, tenant: Option<&str>, key: Option<&str>) ->
         namespace: Some(&namespace),
     };
     let api: Api<Secret> = Api::namespaced(access.client.clone(), &namespace);
-    let secret = api
-        .get(&reference.name)
-        .await
-        .map_err(|error| ClusterError::of(&ask, error))?;
+    let secret = access.answer(&ask, api.get(&reference.name)).await?;
     let field = secret.data.as_ref().and_then(|data| data.get(&reference.key));
     let text = field
         .and_then(|bytes| std::str::from_utf8(&bytes.0).ok())

@@ -1,12 +1,14 @@
 //! `get`: objects in one table.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use kube::core::DynamicObject;
 use serde_json::json;
 
 use crate::cli::{Context, Form};
-use crate::cluster::{self, Scope};
+use crate::cluster::{self, ClusterError, Scope};
 use crate::error::CtlError;
 use crate::kind::{Kind, Subject};
 use crate::output::{GetView, Summary, get_names, get_table};
@@ -16,6 +18,8 @@ pub const EXAMPLES: &str = "Examples:
   tokenweirctl get providers -A -o wide
   tokenweirctl get route chat -o yaml
   tokenweirctl get modelroute/chat -o name
+
+What cannot be read is told, and the rest is shown; exit code 1 then.
 
 Kinds: llmgateway, modelprovider, modelroute, tenant, scalingpolicy; plurals, kubectl's short names and the names without
 their first word are known, too.";
@@ -35,20 +39,62 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<(), CtlError> {
     let form = context.form("get", &[Form::Table, Form::Wide, Form::Json, Form::Yaml, Form::Name])?;
     let access = cluster::connect(&context.global).await?;
     let names = names(args)?;
-    let objects = match &args.subject {
+    let Found { objects, errors } = match &args.subject {
         Some(subject) if !names.is_empty() => {
-            let finding = names.iter().map(|name| cluster::find(&access, subject.kind, name));
-            try_join_all(finding)
-                .await?
-                .into_iter()
-                .map(|object| (subject.kind, object))
-                .collect()
+            let finding = names.iter().map(async |name| {
+                let object = cluster::find(&access, subject.kind, name).await;
+                object.map(|object| vec![(subject.kind, object)])
+            });
+            Found::of(join_all(finding).await)
         }
-        Some(subject) => listed(&access, &[subject.kind]).await?,
-        None => listed(&access, &Kind::ALL).await?,
+        Some(subject) => listed(&access, &[subject.kind]).await,
+        None => listed(&access, &Kind::ALL).await,
     };
+    // Nothing, and a reason for it, is not "nothing found".
+    if !objects.is_empty() || errors.is_empty() {
+        show(context, &access.scope, form, names.len() == 1, objects)?;
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    for error in &errors {
+        context.note(&format!("tokenweirctl: {error}"));
+    }
+    Err(CtlError::Told)
+}
+
+/// What was found, and why the rest was not.
+#[derive(Default)]
+struct Found {
+    objects: Vec<(Kind, DynamicObject)>,
+    /// What all kinds have in common is told once.
+    errors: BTreeSet<String>,
+}
+
+impl Found {
+    fn of(answers: Vec<Result<Vec<(Kind, DynamicObject)>, ClusterError>>) -> Self {
+        let mut found = Self::default();
+        for answer in answers {
+            match answer {
+                Ok(objects) => found.objects.extend(objects),
+                Err(error) => {
+                    found.errors.insert(error.to_string());
+                }
+            }
+        }
+        found
+    }
+}
+
+fn show(
+    context: &Context,
+    scope: &Scope,
+    form: Form,
+    one: bool,
+    objects: Vec<(Kind, DynamicObject)>,
+) -> Result<(), CtlError> {
     if objects.is_empty() && matches!(form, Form::Table | Form::Wide) {
-        let place = match &access.scope {
+        let place = match scope {
             Scope::All => "any namespace".to_owned(),
             Scope::Namespace(name) => format!("namespace {name}"),
         };
@@ -57,7 +103,6 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<(), CtlError> {
     }
     match form {
         Form::Json | Form::Yaml => {
-            let one = names.len() == 1;
             let mut objects: Vec<DynamicObject> = objects.into_iter().map(|(_, object)| object).collect();
             for object in &mut objects {
                 object.metadata.managed_fields = None;
@@ -78,14 +123,14 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<(), CtlError> {
                 .map(|(kind, object)| Summary::of(*kind, object))
                 .collect();
             let view = GetView {
-                namespaces: access.scope == Scope::All,
+                namespaces: *scope == Scope::All,
                 wide: form == Form::Wide,
                 color: context.color,
             };
             context.print(&match form {
                 Form::Name => get_names(&summaries),
                 _ => get_table(&summaries, view, context.now),
-            });
+            })?;
             Ok(())
         }
     }
@@ -102,10 +147,10 @@ fn names(args: &GetArgs) -> Result<Vec<String>, CtlError> {
     }
 }
 
-async fn listed(access: &cluster::Access, kinds: &[Kind]) -> Result<Vec<(Kind, DynamicObject)>, CtlError> {
-    let lists = try_join_all(kinds.iter().map(|kind| cluster::list(access, *kind))).await?;
-    let pairs = kinds.iter().zip(lists);
-    Ok(pairs
-        .flat_map(|(kind, list)| list.into_iter().map(|object| (*kind, object)))
-        .collect())
+async fn listed(access: &cluster::Access, kinds: &[Kind]) -> Found {
+    let listing = kinds.iter().map(async |kind| {
+        let list = cluster::list(access, *kind).await;
+        list.map(|list| list.into_iter().map(|object| (*kind, object)).collect())
+    });
+    Found::of(join_all(listing).await)
 }

@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: &PluginArgs) -> Result<(), CtlError> {
     for name in [PLUGIN, COMPLETER] {
         let link = folder.join(name);
         place(&program, &link)?;
-        context.print(&format!("{}\n", link.display()));
+        context.print(&format!("{}\n", link.display()))?;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     if !std::env::split_paths(&path).any(|known| same(&known, &folder)) {

@@ -36,7 +36,7 @@ pub async fn run(context: &Context, args: &RoutesArgs) -> Result<(), CtlError> {
             context.note("no gateway pod tells a route: none is served, or the gateways are older than this program");
         } else if !routes.is_empty() {
             let namespaces = context.global.all_namespaces || form == Form::Wide;
-            context.print(&routes_table(&routes, namespaces, context.now, context.color));
+            context.print(&routes_table(&routes, namespaces, context.now, context.color))?;
         }
     } else {
         context.print_value(&json!({"routes": routes}), form)?;

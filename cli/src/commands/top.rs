@@ -5,6 +5,8 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Args;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Fuse, FusedFuture as _};
 use serde_json::json;
 use tokenweir_config::names::SIGNALS_PATH;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,17 +15,18 @@ use tokio::time::MissedTickBehavior;
 
 use super::admin_args::{AdminArgs, Port};
 use crate::cli::{Context, Form};
-use crate::cluster::{self, Access, Admin, Board, GatewayPod};
+use crate::cluster::{self, Access, Admin, Board, ClusterError, GatewayPod};
 use crate::error::CtlError;
-use crate::output::{PodNow, TopRow, top_rows, top_table};
+use crate::output::{PodNow, TopRow, clean, top_rows, top_screen, top_table};
 
 pub const EXAMPLES: &str = "Examples:
   tokenweirctl top                                   # of all gateways in the namespace, each second, until Ctrl-C
   tokenweirctl top --once --gateway edge -o json
   tokenweirctl top --url http://127.0.0.1:9901       # of one gateway without a cluster, by its admin port
 
-Rates and times are those of the last ten seconds, from the gateways' live signals. It needs what `routes` needs. Exit
-code 1 if no gateway could be asked, and with --once, if one of the pods could not.";
+Rates and times are those of the last ten seconds, from the gateways' live signals. It needs what `routes` needs. As JSON
+each picture is one line, as YAML one document. Pods that do not answer are told below the table, or on standard error.
+Exit code 1 if no gateway could be asked, and with --once, if one of the pods could not.";
 
 /// Between two pictures.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -48,53 +51,80 @@ pub async fn run(context: &Context, args: &TopArgs) -> Result<(), CtlError> {
     let form = context.form("top", &[Form::Table, Form::Wide, Form::Json, Form::Yaml])?;
     let mut watch = Watch::open(context, args).await?;
     watch.first_values().await;
+    let first = watch.picture();
     if args.once {
-        let picture = watch.picture();
-        show(context, form, &picture, "")?;
-        picture.silent.iter().for_each(|line| context.note(line));
-        return if picture.silent.is_empty() {
+        context.print(&answer(context, form, &first)?)?;
+    }
+    if args.once || first.pods == 0 {
+        first.silent.iter().for_each(|line| context.note(line));
+        return if first.silent.is_empty() {
             Ok(())
         } else {
             Err(CtlError::Told)
         };
     }
-    let live = std::io::stdout().is_terminal() && form == Form::Table;
+    let live = std::io::stdout().is_terminal() && matches!(form, Form::Table | Form::Wide);
     let mut interrupted = signal(SignalKind::interrupt()).map_err(CtlError::io("signals"))?;
     let mut ticks = tokio::time::interval(REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pictures: u32 = 0;
+    let mut looking = Fuse::terminated();
+    let mut told = Vec::new();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = interrupted.recv() => return Ok(()),
+            found = &mut looking => {
+                watch.found(found);
+                continue;
+            }
+            _ = interrupted.recv() => return Err(CtlError::Cancelled),
         }
-        if pictures > 0 && pictures.is_multiple_of(PODS_EVERY) {
-            watch.look_for_pods().await?;
+        if pictures > 0 && pictures.is_multiple_of(PODS_EVERY) && looking.is_terminated() {
+            looking = watch.origin.pods().fuse();
         }
-        pictures = pictures.wrapping_add(1);
         let picture = watch.picture();
-        if !show(context, form, &picture, if live { CLEAR } else { "" })? {
+        let goes_on = if live {
+            let height = terminal_size::terminal_size().map_or(usize::MAX, |(_, height)| height.0.into());
+            let table = answer(context, form, &picture)?;
+            context.print(&format!("{CLEAR}{}", top_screen(&table, &picture.silent, height)))?
+        } else {
+            // Only what is new: whoever reads a file or a pipe has what was told before.
+            if picture.silent != told {
+                picture.silent.iter().for_each(|line| context.note(line));
+                told.clone_from(&picture.silent);
+            }
+            let answer = answer(context, form, &picture)?;
+            let between = if form == Form::Yaml && pictures > 0 {
+                "---\n"
+            } else {
+                ""
+            };
+            context.print(&format!("{between}{answer}"))?
+        };
+        if !goes_on {
             return Ok(());
         }
-        let told = picture.silent.join("\n");
-        if !told.is_empty() && live {
-            context.print(&format!("\n{told}\n"));
-        }
+        pictures = pictures.saturating_add(1);
     }
 }
 
-/// Prints a picture. False: nobody looks any more.
-fn show(context: &Context, form: Form, picture: &Picture, before: &str) -> Result<bool, CtlError> {
-    if matches!(form, Form::Table | Form::Wide) {
-        let namespaces = context.global.all_namespaces || form == Form::Wide;
-        let table = top_table(&picture.rows, namespaces, context.color);
-        return Ok(context.print(&format!("{before}{table}")));
-    }
-    context.print_value(&json!({"rows": picture.rows, "errors": picture.silent}), form)
+/// A picture in the form that was asked for; as JSON it is one line, so that a program can tell one from the next.
+fn answer(context: &Context, form: Form, picture: &Picture) -> Result<String, CtlError> {
+    let value = || json!({"rows": picture.rows, "errors": picture.silent});
+    Ok(match form {
+        Form::Json => format!("{}\n", value()),
+        Form::Yaml => format!("{}\n", serde_saphyr::to_string(&value())?.trim_end()),
+        _ => {
+            let namespaces = context.global.all_namespaces || form == Form::Wide;
+            top_table(&picture.rows, namespaces, context.color)
+        }
+    })
 }
 
 /// What is known at one moment.
 struct Picture {
+    /// Pods with values.
+    pods: usize,
     rows: Vec<TopRow>,
     /// A line for each pod without values.
     silent: Vec<String>,
@@ -110,11 +140,28 @@ enum Origin {
     Port(Port),
 }
 
+type Found = Result<Vec<GatewayPod>, ClusterError>;
+
+impl Origin {
+    /// The pods that are there now.
+    fn pods(&self) -> BoxFuture<'static, Found> {
+        match self {
+            Self::Port(_) => futures::future::ready(Ok(Vec::new())).boxed(),
+            Self::Cluster { access, gateway, .. } => {
+                let (access, gateway) = (access.clone(), gateway.clone());
+                async move { cluster::gateway_pods(&access, &access.scope, gateway.as_deref()).await }.boxed()
+            }
+        }
+    }
+}
+
 /// The pods that are followed.
 struct Watch {
     origin: Origin,
     board: Board,
     followed: BTreeMap<String, Followed>,
+    /// Why it is not known which pods came or went.
+    lost: Option<String>,
 }
 
 struct Followed {
@@ -142,12 +189,9 @@ impl Watch {
                 gateway: args.admin.gateway.clone(),
             }
         };
-        let mut watch = Self {
-            origin,
-            board: Board::default(),
-            followed: BTreeMap::new(),
-        };
-        watch.look_for_pods().await?;
+        let mut watch = Self::new(origin);
+        let pods = watch.origin.pods().await?;
+        watch.found(Ok(pods));
         if watch.followed.is_empty() {
             context.note("there is no gateway pod here");
             return Err(CtlError::Told);
@@ -155,27 +199,44 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Follows the pods that came, and forgets those that went.
-    async fn look_for_pods(&mut self) -> Result<(), CtlError> {
+    fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            board: Board::default(),
+            followed: BTreeMap::new(),
+            lost: None,
+        }
+    }
+
+    /// Follows the pods that came, and forgets those that went. Without an answer those that are known stay.
+    fn found(&mut self, found: Found) {
+        let pods = match found {
+            Ok(pods) => pods,
+            Err(error) => {
+                self.lost = Some(format!("which pods there are: {error}"));
+                return;
+            }
+        };
+        self.lost = None;
         match &self.origin {
             Origin::Port(port) => {
                 let name = port.name();
-                if !self.followed.contains_key(&name) {
-                    let (port, board) = (port.clone(), self.board.clone());
-                    let following = board.follow(name.clone(), move || {
-                        let port = port.clone();
-                        async move { port.get(SIGNALS_PATH).await }
-                    });
-                    let followed = Followed {
-                        namespace: String::new(),
-                        gateway: name.clone(),
-                        task: tokio::spawn(following),
-                    };
-                    self.followed.insert(name, followed);
+                if self.followed.contains_key(&name) {
+                    return;
                 }
+                let (port, board) = (port.clone(), self.board.clone());
+                let following = board.follow(name.clone(), move || {
+                    let port = port.clone();
+                    async move { port.get(SIGNALS_PATH).await }
+                });
+                let followed = Followed {
+                    namespace: String::new(),
+                    gateway: name.clone(),
+                    task: tokio::spawn(following),
+                };
+                self.followed.insert(name, followed);
             }
-            Origin::Cluster { access, admin, gateway } => {
-                let pods = cluster::gateway_pods(access, &access.scope, gateway.as_deref()).await?;
+            Origin::Cluster { admin, .. } => {
                 let name = |pod: &GatewayPod| format!("{}/{}", pod.namespace, pod.name);
                 let there: BTreeSet<String> = pods.iter().map(name).collect();
                 self.followed.retain(|name, _| there.contains(name));
@@ -201,7 +262,6 @@ impl Watch {
                 }
             }
         }
-        Ok(())
     }
 
     /// Waits until every pod has told its values, or why not, for a while.
@@ -212,7 +272,8 @@ impl Watch {
 
     fn picture(&self) -> Picture {
         let mut board = self.board.read();
-        let (mut pods, mut silent) = (Vec::new(), Vec::new());
+        let mut pods = Vec::new();
+        let mut silent: Vec<String> = self.lost.iter().cloned().collect();
         for (name, followed) in &self.followed {
             match board.remove(name) {
                 Some(Ok(signals)) => pods.push(PodNow {
@@ -225,8 +286,33 @@ impl Watch {
             }
         }
         Picture {
+            pods: pods.len(),
             rows: top_rows(&pods),
-            silent,
+            silent: silent.iter().map(|line| clean(line)).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_for_pods_that_fails_is_told_and_takes_nothing_away() {
+        let args = AdminArgs {
+            gateway: None,
+            url: Some("http://127.0.0.1:1".parse().unwrap()),
+            token_file: None,
+        };
+        let mut watch = Watch::new(Origin::Port(args.port().unwrap().unwrap()));
+        watch.found(Ok(Vec::new()));
+        let refused = ClusterError::Unusable("a\nb \x1b[2J".to_owned());
+        watch.found(Err(refused));
+        assert_eq!(
+            watch.picture().silent,
+            ["which pods there are: a b [2J", "127.0.0.1:1: no values yet"]
+        );
+        watch.found(Ok(Vec::new()));
+        assert_eq!(watch.picture().silent, ["127.0.0.1:1: no values yet"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::table::clean;
 use crate::chat::Told;
 
 /// One line: how long it took, what it cost, and who answered.
@@ -41,7 +42,8 @@ pub fn chat_facts(told: &Told) -> String {
     if let Some(ended) = &told.ended {
         facts.push(ended.clone());
     }
-    format!("[{}]", facts.join(", "))
+    // The model's name, the provider's and the request's id come from the other side.
+    clean(&format!("[{}]", facts.join(", ")))
 }
 
 fn span(span: Duration) -> String {
@@ -89,6 +91,8 @@ mod tests {
             ..Told::default()
         };
         assert_eq!(chat_facts(&told), "[all 2.0 s, tokens ? in, ? out]");
+        told.model = "a\x1b[2J\u{9b}31m\nb".to_owned();
+        assert_eq!(chat_facts(&told), "[all 2.0 s, tokens ? in, ? out, model a[2J31m b]");
     }
 
     #[test]

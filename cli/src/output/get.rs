@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::age::ago;
 use super::state::Summary;
-use super::table::{Cell, Table, Tone};
+use super::table::{Cell, Table, Tone, clean};
 
 /// How objects are shown.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,6 @@ pub fn get_table(summaries: &[Summary], view: GetView, now: Timestamp) -> String
 
 /// The names as `kubectl get -o name` prints them, one a line.
 pub fn get_names(summaries: &[Summary]) -> String {
-    let line = |summary: &Summary| format!("{}.tokenweir.dev/{}\n", summary.kind.singular(), summary.name);
+    let line = |summary: &Summary| format!("{}.tokenweir.dev/{}\n", summary.kind.singular(), clean(&summary.name));
     summaries.iter().map(line).collect()
 }

@@ -10,6 +10,7 @@ mod spec;
 mod state;
 mod table;
 mod top;
+mod version;
 
 pub use age::since_unix_ms;
 pub use chat::{chat_facts, shown};
@@ -19,5 +20,6 @@ pub use get::{GetView, get_names, get_table};
 pub use routes::{Seen, health_word, routes_of, routes_table};
 pub use spec::brief;
 pub use state::Summary;
-pub use table::Tone;
-pub use top::{PodNow, TopRow, top_rows, top_table};
+pub use table::{Tone, clean};
+pub use top::{PodNow, TopRow, top_rows, top_screen, top_table};
+pub use version::version_text;

@@ -70,8 +70,9 @@ pub struct Health {
     /// What all pods say, or `Degraded` where they differ.
     #[serde(rename = "health")]
     pub state: &'static str,
-    /// Unix time in milliseconds since when.
-    pub since_unix_ms: u64,
+    /// Unix time in milliseconds since when; absent if nobody has told how it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_unix_ms: Option<u64>,
     /// Empty if it is well.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -167,7 +168,7 @@ pub fn health(provider: &str, pods: &[&Status]) -> Health {
     let Some(worst) = worst else {
         return Health {
             state: "Unknown",
-            since_unix_ms: 0,
+            since_unix_ms: None,
             reason: "no pod has told how it is".to_owned(),
         };
     };
@@ -175,7 +176,7 @@ pub fn health(provider: &str, pods: &[&Status]) -> Health {
         return Health {
             state: health_word(worst.state).0,
             // Since when it is so for all of them.
-            since_unix_ms: reports.iter().map(|report| report.since_unix_ms).max().unwrap_or(0),
+            since_unix_ms: reports.iter().map(|report| report.since_unix_ms).max(),
             reason: worst.reason.clone(),
         };
     }
@@ -185,7 +186,7 @@ pub fn health(provider: &str, pods: &[&Status]) -> Health {
         .count();
     Health {
         state: health_word(HealthState::Degraded).0,
-        since_unix_ms: worst.since_unix_ms,
+        since_unix_ms: Some(worst.since_unix_ms),
         reason: format!("on {sick} of {} pods: {}", reports.len(), worst.reason),
     }
 }
@@ -286,7 +287,10 @@ pub fn routes_table(routes: &[RouteView], namespaces: bool, now: Timestamp, colo
                 name.into(),
                 weight.into(),
                 Cell::new(health.state, tone(health.state)),
-                since_unix_ms(health.since_unix_ms, now).into(),
+                health
+                    .since_unix_ms
+                    .map_or_else(String::new, |since| since_unix_ms(since, now))
+                    .into(),
                 target.in_flight.to_string().into(),
                 health.reason.as_str().into(),
             ]);
@@ -351,6 +355,19 @@ mod tests {
                                                                         spare              1 (25%)      Healthy    10m               0
                                                                         spare as big       fallback 1   Healthy    10m               0
         ");
+    }
+
+    #[test]
+    fn a_provider_that_nobody_has_told_of_is_unknown_since_no_time() {
+        let other = json!({"name": "other", "state": "healthy", "sinceUnixMs": 500_000});
+        let routes = routes_of(&[pod(3, &other, 0)]);
+        assert_eq!(routes[0].targets[0].health.since_unix_ms, None);
+        let table = routes_table(&routes, false, now(), false);
+        let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+        assert!(
+            row.join(" ").ends_with("(75%) Unknown 0 no pod has told how it is"),
+            "{table}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::Value;
+use tokenweir_crds::conditions::Reason;
 
 use super::age::ago;
 use super::spec::about;
@@ -12,6 +13,9 @@ use crate::kind::Kind;
 
 /// Which condition is looked at first when several do not hold: the one that explains the others.
 const ORDER: [&str; 5] = ["Accepted", "ResolvedRefs", "Programmed", "Ready", "Healthy"];
+
+/// Reasons of conditions that hold, and will not for long if nobody does anything.
+const WARNINGS: [Reason; 1] = [Reason::CertificateExpiring];
 
 /// An object in one row.
 #[derive(Debug, Clone)]
@@ -74,7 +78,12 @@ impl Summary {
         broken.first().copied()
     }
 
-    /// Whether it works, and if not, why and for how long.
+    /// The condition that holds, and says what will go wrong if nobody does anything.
+    fn warning(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| is_warning(condition))
+    }
+
+    /// Whether it works, and if not, why and for how long; else what will break it.
     pub fn state(&self, now: Timestamp) -> Cell {
         if self.terminating {
             return Cell::new("Terminating", Tone::Warn);
@@ -94,6 +103,10 @@ impl Summary {
         if self.unseen.is_some() {
             return Cell::new("NotYetSeen", Tone::Warn);
         }
+        if let Some(warning) = self.warning() {
+            let since = ago(warning.last_transition_time.0, now);
+            return Cell::new(format!("{} for {since}", warning.reason), Tone::Warn);
+        }
         Cell::new("ok", Tone::Good)
     }
 
@@ -106,7 +119,10 @@ impl Summary {
         match (self.problem(), self.unseen) {
             (Some(problem), _) => problem.message.clone(),
             (None, Some(newest)) => format!("the operator has not yet looked at generation {newest} of the spec"),
-            (None, None) => String::new(),
+            (None, None) => self
+                .warning()
+                .map(|warning| warning.message.clone())
+                .unwrap_or_default(),
         }
     }
 
@@ -116,6 +132,7 @@ impl Summary {
         sorted.sort_by_key(|c| ORDER.iter().position(|known| *known == c.type_).unwrap_or(ORDER.len()));
         let line = |c: &Condition| ConditionLine {
             tone: match c.status.as_str() {
+                "True" if is_warning(c) => Tone::Warn,
                 "True" => Tone::Good,
                 "False" => Tone::Bad,
                 _ => Tone::Warn,
@@ -131,6 +148,10 @@ impl Summary {
         };
         sorted.into_iter().map(line).collect()
     }
+}
+
+fn is_warning(condition: &Condition) -> bool {
+    condition.status == "True" && WARNINGS.iter().any(|reason| reason.as_str() == condition.reason)
 }
 
 #[cfg(test)]
@@ -187,6 +208,23 @@ mod tests {
             &json!({"conditions": conditions}),
         );
         assert_eq!(state(&going), Cell::new("Terminating", Tone::Warn));
+    }
+
+    #[test]
+    fn what_will_break_is_told_while_everything_holds() {
+        let mut refs = condition("ResolvedRefs", "True");
+        refs["reason"] = json!(Reason::CertificateExpiring.as_str());
+        let status = json!({"observedGeneration": 3, "conditions": [condition("Accepted", "True"), refs]});
+        let late = summary(&json!({}), &status);
+        assert_eq!(state(&late), Cell::new("CertificateExpiring for 10m", Tone::Warn));
+        assert_eq!(late.message(), "about ResolvedRefs");
+        let lines = late.condition_lines("2026-01-01T00:10:00Z".parse().unwrap());
+        let tones: Vec<Tone> = lines.iter().map(|line| line.tone).collect();
+        assert_eq!(tones, [Tone::Good, Tone::Warn]);
+        let mut status = status;
+        status["conditions"][0] = condition("Accepted", "False");
+        let broken = summary(&json!({}), &status);
+        assert_eq!(state(&broken), Cell::new("AcceptedReason for 10m", Tone::Bad));
     }
 
     #[test]

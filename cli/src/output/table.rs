@@ -1,5 +1,7 @@
 //! Tables as kubectl prints them: columns as wide as their widest cell, three spaces between them.
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// Between two columns.
 const GAP: &str = "   ";
 
@@ -111,7 +113,7 @@ impl Table {
     pub fn render(&self, color: bool) -> String {
         let width = |n: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(n));
-            let widest = cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0);
+            let widest = cells.map(|cell| cell.text.width()).max().unwrap_or(0);
             widest.max(self.columns.get(n).map_or(0, |(name, _)| name.len()))
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
@@ -120,7 +122,7 @@ impl Table {
         for row in std::iter::once(&heading).chain(&self.rows) {
             let mut line = String::new();
             for ((cell, (_, align)), width) in row.iter().zip(&self.columns).zip(&widths) {
-                let gap = " ".repeat(width.saturating_sub(cell.text.chars().count()));
+                let gap = " ".repeat(width.saturating_sub(cell.text.width()));
                 let text = cell.tone.paint(&cell.text, color);
                 match align {
                     Align::Left => line.extend([text.as_str(), gap.as_str(), GAP]),
@@ -151,7 +153,15 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_two_columns_or_none_is_counted_as_terminals_show_it() {
+        let mut table = Table::left(["NAME", "OK"]);
+        table.row(vec!["日本".into(), "a".into()]);
+        table.row(vec!["e\u{301}".into(), "b".into()]);
+        assert_eq!(table.render(false), "NAME   OK\n日本   a\ne\u{301}      b\n");
+    }
+
+    #[test]
     fn a_foreign_text_cannot_steer_the_terminal() {
-        assert_eq!(Cell::from("a\x1b[2Jb\nc").text, "a[2Jb c");
+        assert_eq!(Cell::from("a\x1b[2Jb\nc\u{9b}2J").text, "a[2Jb c2J");
     }
 }

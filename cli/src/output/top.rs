@@ -128,6 +128,30 @@ pub fn top_table(rows: &[TopRow], namespaces: bool, color: bool) -> String {
     table.render(color)
 }
 
+/// A picture for a terminal of this height: the table, and below it who is silent. Lines without a place are counted.
+pub fn top_screen(table: &str, silent: &[String], height: usize) -> String {
+    // The last line is the cursor's.
+    let room = height.saturating_sub(1);
+    let mut below = cut(silent.iter().map(String::as_str).collect(), room / 2);
+    if !below.is_empty() {
+        below.insert(0, String::new());
+    }
+    let mut lines = cut(table.lines().collect(), room.saturating_sub(below.len()));
+    lines.append(&mut below);
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+}
+
+fn cut(mut lines: Vec<&str>, room: usize) -> Vec<String> {
+    let all = lines.len();
+    let rest = if all > room {
+        lines.truncate(room.saturating_sub(1));
+        Some(format!("... and {} more", all - lines.len()))
+    } else {
+        None
+    };
+    lines.into_iter().map(str::to_owned).chain(rest).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use tokenweir_signals::{Frame, Rates};
@@ -180,5 +204,19 @@ mod tests {
         other     idle       1     0.0        0.0          -          -         0           0
         ");
         assert_eq!(rows[2].ttft_p50_ms, None);
+    }
+
+    #[test]
+    fn what_a_terminal_has_no_lines_for_is_counted() {
+        let silent = ["a: refused".to_owned(), "b: refused".to_owned()];
+        assert_eq!(top_screen("HEAD\n1\n2\n", &[], 5), "HEAD\n1\n2\n");
+        assert_eq!(top_screen("HEAD\n1\n2\n3\n", &[], 4), "HEAD\n1\n... and 2 more\n");
+        assert_eq!(
+            top_screen("HEAD\n1\n2\n", &silent, usize::MAX),
+            "HEAD\n1\n2\n\na: refused\nb: refused\n"
+        );
+        let small = top_screen("HEAD\n1\n2\n3\n4\n", &silent, 7);
+        assert_eq!(small, "HEAD\n1\n... and 3 more\n\na: refused\nb: refused\n");
+        assert!(small.lines().count() < 7);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokenweir_sim::{Behaviour, RequestOutcome, Sim, SimConfig, SimHandle, TlsFiles};
 use tokio::io::AsyncReadExt as _;
 
-use super::support::{DEADLINE, Ran, command, run_with};
+use super::support::{DEADLINE, Ran, command, interrupt, run_with};
 
 fn sim(change: impl FnOnce(&mut SimConfig)) -> SimHandle {
     let mut config = SimConfig {
@@ -127,31 +127,82 @@ async fn ctrl_c_cancels_the_answer_at_the_other_end_too() {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let seen = async |wanted: RequestOutcome| {
-        let waiting = async {
-            while sim.requests().last().is_none_or(|request| request.outcome != wanted) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, waiting)
-            .await
-            .unwrap_or_else(|_| panic!("never {wanted:?}"));
-    };
-    seen(RequestOutcome::Active).await;
-    let pid = child.id().unwrap().to_string();
+    seen(&sim, RequestOutcome::Active).await;
     // It has said something by then: what is cancelled is an answer that has begun.
     let mut first = [0];
     child.stdout.as_mut().unwrap().read_exact(&mut first).await.unwrap();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-s", "INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&child);
     let ended = tokio::time::timeout(DEADLINE, child.wait()).await.expect("it ends");
     assert_eq!(ended.unwrap().code(), Some(130));
-    seen(RequestOutcome::Cancelled).await;
+    seen(&sim, RequestOutcome::Cancelled).await;
+}
+
+/// Waits until the last request is so.
+async fn seen(sim: &SimHandle, wanted: RequestOutcome) {
+    let waiting = async {
+        while sim.requests().last().is_none_or(|request| request.outcome != wanted) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("never {wanted:?}"));
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_ends_the_answer_at_the_other_end_too() {
+    let sim = sim(|config| config.behaviour.latency = "fixed;first=0;token=20".parse().unwrap());
+    let url = sim.url();
+    let mut command = command(&[
+        "chat",
+        "--url",
+        &url,
+        "-m",
+        "sim-small",
+        "--max-tokens",
+        "4000",
+        "Hello",
+    ]);
+    command
+        .env("TOKENWEIR_API_KEY", "key")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).await.unwrap();
+    drop(child.stdout.take());
+    let ended = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
+    let ended = ended.expect("it ends").unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+    seen(&sim, RequestOutcome::Cancelled).await;
+}
+
+#[tokio::test]
+async fn a_hostile_gateway_cannot_steer_the_terminal_nor_break_the_line() {
+    let words = "a\u{1b}[2J\u{9b}31m\nb";
+    let refused = move || async move {
+        let error = serde_json::json!({"error": {"code": words, "message": words, "type": words}});
+        (http::StatusCode::BAD_REQUEST, axum::Json(error))
+    };
+    let models = move || async move { axum::Json(serde_json::json!({"data": [{"id": words}, {"id": "other"}]})) };
+    let router = axum::Router::new()
+        .route("/v1/chat/completions", axum::routing::post(refused))
+        .route("/v1/models", axum::routing::get(models));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    for (args, code) in [
+        (&["chat", "--url", &url, "-m", "x", "Hello"][..], 1),
+        (&["chat", "--url", &url, "Hello"], 2),
+    ] {
+        let mut command = command(args);
+        command.env("TOKENWEIR_API_KEY", "key");
+        let ran = run_with(command, "").await;
+        assert_eq!((ran.code, ran.err.lines().count()), (code, 1), "{ran:?}");
+        assert!(ran.err.contains("a[2J31m b"), "{ran:?}");
+        assert!(!ran.err.trim_end().chars().any(char::is_control), "{ran:?}");
+    }
 }
 
 #[tokio::test]

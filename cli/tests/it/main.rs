@@ -14,3 +14,4 @@ mod plugin;
 mod routes;
 mod support;
 mod top;
+mod trouble;

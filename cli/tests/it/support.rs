@@ -12,10 +12,13 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// How long anything in these tests may take.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The status of an answer that never comes.
+pub const SILENT: u16 = 0;
 
 /// What the program did.
 #[derive(Debug)]
@@ -40,6 +43,14 @@ pub fn command(args: &[&str]) -> Command {
         "TOKENWEIR_API_KEY",
         "TOKENWEIR_INSTALL_NAMESPACE",
         "NO_COLOR",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "NO_PROXY",
+        "no_proxy",
+        "KUBERNETES_SERVICE_HOST",
+        "KUBERNETES_SERVICE_PORT",
     ] {
         command.env_remove(name);
     }
@@ -61,12 +72,20 @@ pub async fn run_with(mut command: Command, input: &str) -> Ran {
     // A program that does not read its input may be gone already.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let output = child.wait_with_output().await.unwrap();
+    let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
+    let output = output.expect("the program ends in time").unwrap();
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Presses Ctrl-C.
+pub fn interrupt(child: &Child) {
+    let pid = child.id().unwrap().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "INT", &pid]).status();
+    assert!(sent.unwrap().success());
 }
 
 pub async fn run(args: &[&str]) -> Ran {
@@ -112,6 +131,7 @@ impl Api {
 
 async fn answer(State(answers): State<Answers>, uri: Uri) -> Response {
     match answers.get(uri.path()) {
+        Some((SILENT, _)) => std::future::pending().await,
         Some((status, body)) => (StatusCode::from_u16(*status).unwrap(), Json(body.clone())).into_response(),
         None => (StatusCode::NOT_FOUND, "404 page not found\n").into_response(),
     }

@@ -8,11 +8,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use futures::StreamExt as _;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use super::support::{DEADLINE, command, run};
+use super::support::{DEADLINE, command, interrupt, run};
 
-fn frame(seq: u64, full: bool, scope: &serde_json::Value, waiting: u64) -> Bytes {
+fn frame(seq: u64, full: bool, scope: &Value, waiting: u64) -> Bytes {
     let rates = json!({"s1": 0.0, "s10": 2.5, "s60": 0.0});
     let values = json!({
         "queueDepth": waiting, "inFlight": 3, "tokenRate": rates, "requestRate": rates, "queueWait": {}, "ttft": {"700": 9},
@@ -81,4 +82,49 @@ async fn it_ends_when_nobody_reads_any_more() {
     drop(child.stdout.take());
     let ended = tokio::time::timeout(DEADLINE, child.wait()).await.expect("it ends");
     assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn without_a_value_of_any_pod_it_ends_and_says_why() {
+    let full = async || StatusCode::SERVICE_UNAVAILABLE;
+    let url = serve(axum::Router::new().route("/signals/v1/stream", get(full))).await;
+    let ran = run(&["top", "--url", &url]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    assert!(ran.err.contains("the admin port answered 503"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn each_picture_is_one_line_or_one_document_and_ctrl_c_ends_it() {
+    let url = serve(axum::Router::new().route("/signals/v1/stream", get(signals))).await;
+    for form in ["json", "yaml"] {
+        let mut command = command(&["top", "--url", &url, "-o", form]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let reading = async {
+            if form == "json" {
+                for _ in 0..2 {
+                    let line = lines.next_line().await.unwrap().unwrap();
+                    let picture: Value = serde_json::from_str(&line).unwrap();
+                    assert!(picture["rows"].is_array(), "{line}");
+                }
+                return;
+            }
+            let mut documents = 0;
+            while documents < 2 {
+                let line = lines.next_line().await.unwrap().unwrap();
+                documents += u8::from(line == "---");
+            }
+        };
+        tokio::time::timeout(DEADLINE, reading).await.expect("pictures come");
+        // The stream is silent by now or soon: without a terminal that is told beside the answer.
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = tokio::time::timeout(DEADLINE, told.next_line())
+            .await
+            .expect("it is told");
+        let line = line.unwrap().unwrap();
+        assert!(line.contains("no signals for 2 s"), "{line}");
+        interrupt(&child);
+        let ended = tokio::time::timeout(DEADLINE, child.wait()).await.expect("it ends");
+        assert_eq!(ended.unwrap().code(), Some(130));
+    }
 }
