@@ -92,7 +92,10 @@ pub fn run<W: ProviderWire>(body: &[u8], stream: &[u8]) {
         panic!("{broken}: {events:?}");
     }
     for pieces in cuts(stream) {
-        assert_eq!(lines(&read(W::stream(), &pieces)), lines(&events));
+        let cut = in_proportion("reading a stream in pieces", stream.len(), || {
+            read(W::stream(), &pieces)
+        });
+        assert_eq!(lines(&cut), lines(&events));
     }
     for client in &CLIENTS {
         told(client, &events, stream.len());

@@ -29,7 +29,8 @@ pub fn run(data: &[u8]) {
     for bytes in [data.to_vec(), sealed(data)] {
         let whole = in_proportion("reading frames", bytes.len(), || read(&[&bytes]));
         for pieces in cuts(&bytes) {
-            assert_eq!(read(&pieces), whole);
+            let cut = in_proportion("reading frames in pieces", bytes.len(), || read(&pieces));
+            assert_eq!(cut, whole);
         }
         let held: usize = whole.0.iter().map(|message| message.payload.len()).sum();
         assert!(held <= bytes.len());

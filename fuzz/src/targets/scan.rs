@@ -35,11 +35,13 @@ pub fn run(data: &[u8]) {
     for operation in Operation::ALL {
         let whole = in_proportion("reading a request", data.len(), || Peek::parse(operation, body.clone()));
         for parts in cuts(data) {
-            let mut pieces = Pieces::default();
-            for part in parts {
-                pieces.push(Bytes::copy_from_slice(part));
-            }
-            let cut = Peek::parse(operation, pieces);
+            let cut = in_proportion("reading a request in pieces", data.len(), || {
+                let mut pieces = Pieces::default();
+                for part in parts {
+                    pieces.push(Bytes::copy_from_slice(part));
+                }
+                Peek::parse(operation, pieces)
+            });
             assert_eq!(cut.as_ref().map(facts), whole.as_ref().map(facts));
             if let Ok(peek) = cut {
                 rewritten(operation, &peek, data);

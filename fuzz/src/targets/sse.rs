@@ -34,7 +34,8 @@ pub fn run(data: &[u8]) {
     for limit in [usize::MAX, 64, 7] {
         let whole = in_proportion("reading events", data.len(), || read(&[data], limit));
         for pieces in cuts(data) {
-            assert_eq!(read(&pieces, limit), whole);
+            let cut = in_proportion("reading events in pieces", data.len(), || read(&pieces, limit));
+            assert_eq!(cut, whole);
         }
         if let Ok((events, tail)) = whole {
             let all = events.iter().chain(tail.iter().map(|tail| &tail.event));
