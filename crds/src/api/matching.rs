@@ -37,7 +37,12 @@ pub struct HeaderMatch {
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(
         validation = rules::header_name(),
-        validation = rules::header_of_no_credential("choose one that says something about the request")
+        validation = rules::header_of_no_credential("choose one that says something about the request"),
+        validation = rules::rule(
+            "self.lowerAscii() != 'host'",
+            "HTTP/2 has no header '%s'; choose one that clients send with any protocol",
+            &["self"],
+        )
     )]
     pub name: String,
 

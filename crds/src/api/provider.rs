@@ -142,7 +142,8 @@ pub struct ModelProviderSpec {
     pub google: Option<Google>,
 
     /// The region in which the provider answers, by any name that gateways and routes use too, such as `eu-central-1`.
-    /// Absent: `aws.region` of type `Bedrock`, `google.location` of type `Vertex` unless that is `global`, and else in none.
+    /// Absent: `aws.region` of type `Bedrock`, except for inference profiles across regions; `google.location` of type `Vertex`
+    /// unless that is `global`; and else in none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = rules::region())]
@@ -175,7 +176,8 @@ pub struct ModelProviderSpec {
 }
 
 impl ModelProviderSpec {
-    /// The region in which the provider answers, as far as it is in one.
+    /// The region in which the provider answers, as far as it is in one; for type `Bedrock` that of its endpoint, from which
+    /// the id of a model may lead on.
     pub fn region(&self) -> Option<&str> {
         let of_cloud = || match self.provider_type {
             ProviderType::Bedrock => self.aws.as_ref().map(|aws| aws.region.as_str()),

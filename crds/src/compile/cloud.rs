@@ -25,6 +25,30 @@ pub(super) fn base_url(spec: &ModelProviderSpec) -> Option<String> {
     }
 }
 
+/// Whether Bedrock answers for a model in the region of the endpoint, as far as the model's id tells.
+///
+/// An inference profile sends a request on to any of several regions. It is known by the geography before the maker's name
+/// (`eu.anthropic.…`, `global.amazon.…`); no maker has a name as short. An ARN may be that of a profile, or of a prompt or a
+/// router in front of one, unless it is that of a model.
+pub(super) fn stays_in_region(model: &str) -> bool {
+    if let Some(arn) = model.strip_prefix("arn:") {
+        // What follows is partition, service, region, account and resource.
+        let mut parts = arn.splitn(5, ':').skip(1);
+        let (service, resource) = (parts.next(), parts.nth(2));
+        let kind = resource.and_then(|resource| resource.split('/').next());
+        return match service {
+            Some("bedrock") => kind.is_some_and(|kind| kind.ends_with("-model") || kind == "custom-model-deployment"),
+            Some("sagemaker") => kind == Some("endpoint"),
+            _ => false,
+        };
+    }
+    let Some((first, _)) = model.split_once('.') else {
+        return true;
+    };
+    let of_a_country = first.len() == 2 || first.as_bytes().get(2) == Some(&b'-');
+    !(of_a_country || matches!(first, "global" | "apac"))
+}
+
 /// The credential of a provider in a cloud; the outer `None` for the other types.
 pub(super) fn credential(inputs: &Inputs<'_>, spec: &ModelProviderSpec) -> Result<Option<Credential>, Problem> {
     let key = spec.credentials.as_ref().map(|credentials| &credentials.secret_ref);
@@ -77,4 +101,42 @@ fn service_account(inputs: &Inputs<'_>, reference: &SecretKeyRef) -> Result<Cred
 fn unusable(reference: &SecretKeyRef, reason: Reason, field: &'static str, error: &str) -> Problem {
     let message = format!("Secret {}, key {}: {error}", reference.name, reference.key);
     Problem::unresolved(reason, field, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_answers_in_its_region_and_an_inference_profile_in_several() {
+        for model in [
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "ai21.jamba-1-5-large-v1:0",
+            "zai.glm-4.6",
+            "arn:aws:bedrock:eu-central-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
+            "arn:aws:bedrock:eu-central-1:123456789012:provisioned-model/abc",
+            "arn:aws:bedrock:eu-central-1:123456789012:imported-model/abc",
+            "arn:aws:bedrock:eu-central-1:123456789012:custom-model-deployment/abc",
+            "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/abc",
+            "a-name-without-dots",
+        ] {
+            assert!(stays_in_region(model), "{model}");
+        }
+        for profile in [
+            "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "eu.amazon.nova-lite-v1:0",
+            "apac.amazon.nova-lite-v1:0",
+            "jp.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "au.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "us-gov.anthropic.claude-3-haiku-20240307-v1:0",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-3-haiku-20240307-v1:0",
+            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
+            "arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEFGHIJ:1",
+            "arn:aws:bedrock:us-east-1:123456789012:default-prompt-router/meta.llama:1",
+            "arn:aws:bedrock",
+        ] {
+            assert!(!stays_in_region(profile), "{profile}");
+        }
+    }
 }

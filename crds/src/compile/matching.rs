@@ -11,6 +11,9 @@ use crate::api::{self, MatchType};
 use crate::conditions::Reason;
 use crate::pattern::Pattern;
 
+/// What clients of HTTP/1.1 alone send as a header.
+const HOST: &str = "host";
+
 /// One of a route's entries, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -49,9 +52,19 @@ fn conditions(index: usize, entry: &api::RouteMatch, problems: &mut Vec<Problem>
     let before = problems.len();
     let mut found = Conditions::default();
     for (n, header) in entry.headers.iter().enumerate() {
+        let name = header.name.to_ascii_lowercase();
+        if name == HOST {
+            // The schema refuses it; an object from before a change of the schema may still have it.
+            let message = "HTTP/2 has no such header; choose one that clients send with any protocol";
+            problems.push(Problem::invalid(
+                Reason::Invalid,
+                format!("{at}.headers[{n}].name"),
+                message,
+            ));
+            continue;
+        }
         let field = format!("{at}.headers[{n}].value");
         if let Some(test) = test(header.match_type, header.value.as_deref(), field, problems) {
-            let name = header.name.to_ascii_lowercase();
             found.headers.push(HeaderCondition { name, test });
         }
     }

@@ -3,8 +3,9 @@
 //! Pure and deterministic: equal objects give equal bytes, in whatever order they come. The operator and the file mode of
 //! the gateway share it.
 //!
-//! An object with a mistake is left out, or only the part of it that is wrong; everything else is served. Each object
-//! gets a [`Verdict`] that names the fields at fault.
+//! An object with a mistake is left out, or only the part of it that is wrong; everything else is served. A route that
+//! holds its requests apart from others and that nobody can serve refuses them. Each object gets a [`Verdict`] that names
+//! the fields at fault.
 
 mod cloud;
 mod edge;
@@ -80,7 +81,7 @@ pub fn compile(inputs: &Inputs<'_>) -> Compiled {
         Verdict::new(Kind::ModelProvider, name, problems, served)
     }));
     verdicts.extend(routes.problems.into_iter().map(|(name, problems)| {
-        let served = routes.served.contains_key(name);
+        let served = routes.served.get(name).is_some_and(|route| !route.backends.is_empty());
         Verdict::new(Kind::ModelRoute, name, problems, served)
     }));
     verdicts.extend(tenants.problems.into_iter().map(|(name, problems)| {

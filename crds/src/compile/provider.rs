@@ -19,12 +19,33 @@ pub(super) struct Providers<'a> {
     pub usable: BTreeMap<String, Provider>,
     /// Mistakes by provider; each provider has an entry.
     pub problems: BTreeMap<&'a str, Vec<Problem>>,
+    /// Those whose region is only that of their endpoint, from which the id of a model may lead on to others.
+    roaming: BTreeSet<&'a str>,
+}
+
+impl Providers<'_> {
+    /// The region in which a usable provider answers for a model, by its name or an alias; no model: for whichever the client
+    /// names.
+    pub(super) fn region(&self, name: &str, model: Option<&str>) -> Option<&str> {
+        let provider = self.usable.get(name)?;
+        let mut models = provider.models.iter();
+        let stays = match model {
+            Some(asked) => cloud::stays_in_region(own_name(provider, asked).unwrap_or(asked)),
+            None => !provider.models.is_empty() && models.all(|model| cloud::stays_in_region(&model.name)),
+        };
+        let region = provider.region.as_deref()?;
+        (!self.roaming.contains(name) || stays).then_some(region)
+    }
 }
 
 pub(super) fn providers<'a>(inputs: &'a Inputs<'_>, egress: Option<&Egress<'_>>) -> Providers<'a> {
     let mut usable = BTreeMap::new();
     let mut problems = BTreeMap::new();
+    let mut roaming = BTreeSet::new();
     for (name, object) in inputs.by_name(&inputs.providers) {
+        if object.spec.provider_type == ProviderType::Bedrock && object.spec.region.is_none() {
+            roaming.insert(name);
+        }
         match provider(inputs, egress, &object.spec) {
             Ok(provider) => {
                 usable.insert(name.to_owned(), provider);
@@ -35,7 +56,11 @@ pub(super) fn providers<'a>(inputs: &'a Inputs<'_>, egress: Option<&Egress<'_>>)
             }
         }
     }
-    Providers { usable, problems }
+    Providers {
+        usable,
+        problems,
+        roaming,
+    }
 }
 
 fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProviderSpec) -> Result<Provider, Problem> {

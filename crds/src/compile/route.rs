@@ -13,12 +13,12 @@ use super::region::Regions;
 use super::targets::{Targets, known, targets};
 use super::{Inputs, Problem};
 use crate::Duration;
-use crate::api::{self, ModelRoute, ModelRouteSpec};
+use crate::api::{self, ModelRoute, ModelRouteSpec, RegionMode};
 use crate::conditions::Reason;
 use crate::own_headers::{TO_CLIENTS, TO_PROVIDERS};
 
 pub(super) struct Routes<'a> {
-    /// Routes of this gateway.
+    /// Routes of this gateway, those without backends among them: they take their requests and refuse them.
     pub served: BTreeMap<String, Route>,
     /// Mistakes by route, whichever gateways they name; each route has an entry.
     pub problems: BTreeMap<&'a str, Vec<Problem>>,
@@ -45,7 +45,8 @@ pub(super) fn routes<'a>(inputs: &'a Inputs<'_>, providers: &Providers<'_>) -> R
         let regions = here.then(|| Regions::of(&spec.selection, inputs.gateway.spec.region.as_deref()));
         let regions = regions.unwrap_or_default();
         found.extend(regions.missing(inputs.gateway_name()));
-        let route = route(spec, providers, &regions, &mut found);
+        let targets = targets(spec, providers, &regions, &mut found).or_else(|| refuses(spec).then(Targets::default));
+        let route = targets.map(|targets| route(spec, targets, &mut found));
         if let (Some(mut route), Some(matches)) = (route, matches) {
             route.matches = matches;
             served.insert((*name).to_owned(), route);
@@ -76,17 +77,18 @@ pub fn check_gateway_refs(route: &ModelRoute, gateways: &BTreeSet<String>) -> Ve
         .collect()
 }
 
-fn route(
-    spec: &ModelRouteSpec,
-    providers: &Providers<'_>,
-    regions: &Regions<'_>,
-    problems: &mut Vec<Problem>,
-) -> Option<Route> {
-    let Targets { backends, fallbacks } = targets(spec, providers, regions, problems)?;
+/// Whether a route that nobody can serve keeps its requests from others: those that it was to hold in its regions or to
+/// tell from the rest would otherwise go where nobody wanted them.
+fn refuses(spec: &ModelRouteSpec) -> bool {
+    spec.selection.region == RegionMode::Require || !spec.matches.is_empty()
+}
+
+fn route(spec: &ModelRouteSpec, targets: Targets, problems: &mut Vec<Problem>) -> Route {
+    let Targets { backends, fallbacks } = targets;
     let mut on: Vec<RetryOn> = spec.retry.when.iter().copied().map(retry_on).collect();
     on.sort();
     on.dedup();
-    Some(Route {
+    Route {
         model: spec.model.clone(),
         matches: Vec::new(),
         backends,
@@ -113,7 +115,7 @@ fn route(
         selection: selection(&spec.selection),
         priority: spec.priority.rank(),
         drop_unsupported: spec.drop_unsupported,
-    })
+    }
 }
 
 /// The schema refuses what is neither; an object from before a change of the schema has no hedging then.

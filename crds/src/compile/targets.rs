@@ -10,9 +10,10 @@ use super::region::Regions;
 use crate::api::ModelRouteSpec;
 use crate::conditions::Reason;
 
-/// The providers of a route.
+/// The providers of a route; none by default.
+#[derive(Default)]
 pub(super) struct Targets {
-    /// Chosen by weight; at least one has some.
+    /// Chosen by weight; if there are any, at least one has some.
     pub backends: Vec<Backend>,
     /// In the order in which they are tried.
     pub fallbacks: Vec<Backend>,
@@ -40,8 +41,8 @@ impl List<'_> {
                 return;
             }
         };
-        let known = self.providers.usable.get(provider);
-        let region = known.and_then(|provider| provider.region.as_deref());
+        let by_name = (!self.spec.model.contains('*')).then_some(self.spec.model.as_str());
+        let region = self.providers.region(provider, found.model.as_deref().or(by_name));
         match self.regions.distance(region) {
             Some(distance) => {
                 found.distance = distance;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokenweir_config::Snapshot;
 use tokenweir_config::admin_token::{derive_admin_key, derive_key_hash_key};
 use tokenweir_config::shards::digest_hex;
-use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, Tenant};
+use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, RegionMode, Tenant};
 use tokenweir_crds::compile::{
     Compiled, Inputs, Keys, Kind, Secrets, check_backend_ref, check_gateway_refs, compile, referenced_secrets,
 };
@@ -197,8 +197,68 @@ fn each_gateway_gets_the_targets_in_its_regions() {
             .collect();
         told.insert(gateway, (routes, problems));
         assert_eq!(snapshot.providers["bedrock-told"].region.as_deref(), Some("us-east-1"));
+        assert!(
+            !snapshot.providers.contains_key("bedrock-profiles"),
+            "no route may use it"
+        );
+        // A gateway that does not know routes without targets would not take them.
+        let refuses = snapshot.routes.values().any(|route| route.backends.is_empty());
+        assert_eq!(
+            (refuses, snapshot.format),
+            if gateway == "us" { (false, 2) } else { (true, 3) }
+        );
     }
     insta::assert_yaml_snapshot!("regions", told);
+}
+
+#[test]
+fn a_route_that_nobody_can_serve_refuses_its_requests_where_no_other_one_is_to_have_them() {
+    let mut world = World::golden("routing.yaml");
+    for route in &mut world.routes {
+        if ["red", "changed"].contains(&route.metadata.name.as_deref().unwrap()) {
+            route.spec.backends[0].provider_ref.name = "gone".to_owned();
+        }
+    }
+    let compiled = world.compile("edge");
+    let snapshot = checked(&compiled);
+    let red = &snapshot.routes["red"];
+    assert_eq!((red.matches.len(), red.backends.len(), red.fallbacks.len()), (2, 0, 0));
+    assert!(!snapshot.routes.contains_key("changed"), "it holds nothing apart");
+    for name in ["red", "changed"] {
+        let verdict = compiled.verdict(Kind::ModelRoute, name).unwrap();
+        assert_eq!(
+            (verdict.served, verdict.field()),
+            (false, Some("spec.backends[0].providerRef.name"))
+        );
+    }
+    for route in &mut world.routes {
+        route.spec.selection.region = RegionMode::Require;
+        route.spec.selection.regions = vec!["eu".to_owned()];
+    }
+    let snapshot = checked(&world.compile("edge"));
+    assert!(snapshot.routes.values().all(|route| route.backends.is_empty()));
+    assert!(snapshot.routes.contains_key("changed") && snapshot.providers.is_empty());
+    assert!(
+        !snapshot.routes["changed"].response_headers.is_none(),
+        "its refusals are changed too"
+    );
+}
+
+#[test]
+fn a_condition_on_the_host_that_slipped_past_the_schema_costs_its_entry() {
+    let mut world = World::golden("routing.yaml");
+    let mut routes = world.routes.iter_mut();
+    let blue = routes
+        .find(|route| route.metadata.name.as_deref() == Some("blue"))
+        .unwrap();
+    blue.spec.matches[0].headers[0].name = "Host".to_owned();
+    let compiled = world.compile("edge");
+    let verdict = compiled.verdict(Kind::ModelRoute, "blue").unwrap();
+    assert_eq!(
+        (verdict.served, verdict.field()),
+        (false, Some("spec.match[0].headers[0].name"))
+    );
+    assert!(!compiled.snapshot.routes.contains_key("blue"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Route {
     /// Which requests for it the route takes; empty: all that no other route takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<RouteMatch>,
-    /// Targets chosen by weight. Never empty.
+    /// Targets chosen by weight. Empty: the route takes its requests, so that no other one does, and nobody may answer them.
     pub backends: Vec<Backend>,
     /// Targets tried in order when a backend fails before its first byte.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -42,7 +42,10 @@ pub struct Route {
 impl Route {
     /// Whether it says what a gateway of format 2 would not see and could not do without.
     pub(crate) fn is_special(&self) -> bool {
-        !self.matches.is_empty() || !self.request_headers.is_none() || !self.response_headers.is_none()
+        self.backends.is_empty()
+            || !self.matches.is_empty()
+            || !self.request_headers.is_none()
+            || !self.response_headers.is_none()
     }
 }
 

@@ -23,8 +23,8 @@ pub const FORMAT: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// The format: 3 where a route does not take every request for its model or changes headers, which a gateway of format 2 would not see; 2
-    /// where there is TLS beyond that of public endpoints, or a proxy, which a gateway of format 1 would not see, or a
+    /// The format: 3 where a route does not take every request for its model, changes headers or has no backends, which a gateway of format 2
+    /// would not see or not take; 2 where there is TLS beyond that of public endpoints, or a proxy, which a gateway of format 1 would not see, or a
     /// provider that does not speak OpenAI's wire, which it would not know; else 1.
     pub format: u32,
     /// Rises by one with each change of content. The operator counts it; a gateway reports the one it serves.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Admission, BackendSet, Candidates, Limit};
 use crate::health::Live;
 use crate::selection::Wants;
@@ -134,7 +136,11 @@ impl Permit {
     /// that no request is counted twice: tries before this one, and the one beside it, had places of their own.
     pub fn settle(self, tokens: u64) {
         if let Some(place) = &self.place {
-            place.provider().rates.settle(self.wants.tokens, tokens);
+            let rates = &place.provider().rates;
+            // Where nothing is counted, nobody need ask the clock.
+            if rates.is_paced() {
+                rates.settle(self.wants.tokens, tokens, Instant::now());
+            }
         }
     }
 

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 /// What may be sent at once after a pause: as much as in this time. Less would hold up bursts that providers allow; more
 /// would let a minute have far more than its share.
 const BURST: Duration = Duration::from_secs(6);
+/// What was sent holds up what comes next no longer than this, whatever a client asks for and a provider says it has cost:
+/// as long as a provider's own word.
+const LONGEST_DEBT: Duration = Duration::from_hours(1);
 const MINUTE_MICROS: u64 = 60_000_000;
 
 /// Requests and tokens in a minute, and whether the provider says that it is exhausted. Shared by all workers.
@@ -39,13 +42,19 @@ impl Bucket {
         paid_at.saturating_sub(micros(BURST)).max(now)
     }
 
+    /// How long it takes to pay, in microseconds; `None`: there is no limit.
+    fn price(&self, cost: u64) -> Option<u64> {
+        let price = cost
+            .saturating_mul(MINUTE_MICROS)
+            .checked_div(self.per_minute.load(Relaxed))?;
+        Some(price.min(micros(LONGEST_DEBT)))
+    }
+
     /// Whatever it costs, it goes if the one before is paid for up to a burst; what comes after waits the longer.
     fn try_take(&self, cost: u64, now: u64) -> bool {
-        let per_minute = self.per_minute.load(Relaxed);
-        if per_minute == 0 {
+        let Some(price) = self.price(cost) else {
             return true;
-        }
-        let price = cost.saturating_mul(MINUTE_MICROS) / per_minute;
+        };
         self.paid_at
             .fetch_update(Relaxed, Relaxed, |paid_at| {
                 let open = paid_at.saturating_sub(micros(BURST)) <= now;
@@ -54,24 +63,21 @@ impl Bucket {
             .is_ok()
     }
 
-    fn give_back(&self, cost: u64) {
-        self.correct(cost, 0);
+    fn give_back(&self, cost: u64, now: u64) {
+        self.correct(cost, 0, now);
     }
 
     /// What was taken as `taken` has cost `cost`: as if it had been known then. What is given back frees no more than a burst,
     /// as what comes next begins to pay in its own moment at the earliest.
-    fn correct(&self, taken: u64, cost: u64) {
-        let price = |cost: u64| {
-            cost.saturating_mul(MINUTE_MICROS)
-                .checked_div(self.per_minute.load(Relaxed))
-        };
-        let (Some(before), Some(after)) = (price(taken), price(cost)) else {
+    fn correct(&self, taken: u64, cost: u64, now: u64) {
+        let (Some(before), Some(after)) = (self.price(taken), self.price(cost)) else {
             return;
         };
         if before != after {
             // Never refused, so that the result says nothing.
             let _ = self.paid_at.fetch_update(Relaxed, Relaxed, |paid_at| {
-                Some(paid_at.saturating_sub(before).saturating_add(after))
+                let corrected = paid_at.saturating_sub(before).saturating_add(after);
+                Some(corrected.min(now.saturating_add(micros(LONGEST_DEBT))))
             });
         }
     }
@@ -124,15 +130,15 @@ impl Rates {
         }
         let taken = self.tokens.try_take(tokens, now);
         if !taken {
-            self.requests.give_back(1);
+            self.requests.give_back(1, now);
         }
         taken
     }
 
     /// A request that was let through as one of `estimate` tokens has cost `tokens`: the difference is given back, or holds
     /// up those behind it. To be said once for what was let through once.
-    pub fn settle(&self, estimate: u64, tokens: u64) {
-        self.tokens.correct(estimate, tokens);
+    pub fn settle(&self, estimate: u64, tokens: u64, now: Instant) {
+        self.tokens.correct(estimate, tokens, self.moment(now));
     }
 
     /// The provider says that it takes nothing before `until`. True if that is news.
@@ -200,21 +206,39 @@ mod tests {
             let rates = Rates::new(start);
             rates.configure(None, Some(60_000));
             assert!(rates.try_take(10_000, start));
-            rates.settle(10_000, cost);
+            rates.settle(10_000, cost, start);
             let opens_in = rates.opens_in(start).as_millis();
             assert_eq!(opens_in.div_ceil(1_000), opens_after, "{cost}: {opens_in} ms");
         }
         // However much is given back, what may go at once is a burst.
         for _ in 0..100 {
-            rates.settle(1_000_000, 0);
+            rates.settle(1_000_000, 0, start);
         }
         let sent = (0..100).filter(|_| rates.try_take(1_000, start)).count();
         assert!((6..=7).contains(&sent), "{sent}");
         // Where there is no limit, there is nothing to correct; numbers that nobody has are no trouble.
-        Rates::new(start).settle(5, 7);
-        rates.settle(u64::MAX, 0);
-        rates.settle(0, u64::MAX);
-        rates.settle(u64::MAX, u64::MAX);
+        Rates::new(start).settle(5, 7, start);
+        rates.settle(u64::MAX, 0, start);
+        rates.settle(0, u64::MAX, start);
+        rates.settle(u64::MAX, u64::MAX, start);
+    }
+
+    #[test]
+    fn absurd_counts_of_tokens_hold_up_a_provider_for_an_hour_at_most() {
+        let start = Instant::now();
+        let hour = Duration::from_hours(1);
+        let asked = Rates::new(start);
+        asked.configure(None, Some(1));
+        assert!(asked.try_take(u64::MAX, start));
+        assert!(!asked.is_open(start + Duration::from_mins(59)) && asked.is_open(start + hour));
+        let told = Rates::new(start);
+        told.configure(None, Some(60_000));
+        // Many that ran at the same time, and each says so.
+        for _ in 0..100 {
+            told.settle(10, u64::MAX, start);
+        }
+        assert!(!told.is_open(start + Duration::from_mins(59)) && told.is_open(start + hour));
+        assert!(told.try_take(1, start + hour));
     }
 
     #[test]

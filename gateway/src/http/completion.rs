@@ -87,11 +87,12 @@ impl Head<'_> {
             }
         };
         let usable = route.usable(peek.model());
-        if usable == 0 {
+        let mut response = if usable == 0 {
             self.refused(Refusal::ModelNotFound);
-            return self.teller.model_not_found(peek.model());
-        }
-        let mut response = self.routed(parts, peek, route, usable).await;
+            self.teller.model_not_found(peek.model())
+        } else {
+            self.routed(parts, peek, route, usable).await
+        };
         if let Some(changes) = &route.response_headers {
             changes.apply(response.headers_mut());
         }

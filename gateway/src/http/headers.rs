@@ -19,6 +19,8 @@ pub const X_DROPPED: HeaderName = HeaderName::from_static("x-tokenweir-dropped")
 /// The provider's own id of the request, for its support.
 pub const X_PROVIDER_REQUEST_ID: HeaderName = HeaderName::from_static("x-tokenweir-provider-request-id");
 
+/// How the names of the gateway's own headers begin.
+const OWN: &str = "x-tokenweir-";
 /// The request's id as Anthropic's clients look for it.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// The request's id at Amazon.
@@ -164,14 +166,14 @@ fn stays_here(name: &HeaderName) -> bool {
             | "x-request-id"
             | "x-request-timeout"
     ) || name.starts_with("x-forwarded-")
-        || name.starts_with("x-tokenweir-")
+        || name.starts_with(OWN)
 }
 
 /// Makes a provider's headers into those of the answer, in place.
 ///
 /// Taken out, besides those of the connection: cookies and alternative services, which would be the provider's between
-/// itself and the client, and the length, which is known from the body. The provider's own request id moves to
-/// [`X_PROVIDER_REQUEST_ID`].
+/// itself and the client, the length, which is known from the body, and all that only the gateway may say to clients. The
+/// provider's own request id moves to [`X_PROVIDER_REQUEST_ID`].
 pub fn to_client(headers: &mut HeaderMap) {
     if let Some(listed) = headers.remove(header::CONNECTION) {
         let names: Vec<HeaderName> = headers.keys().filter(|name| lists(&listed, name)).cloned().collect();
@@ -182,6 +184,15 @@ pub fn to_client(headers: &mut HeaderMap) {
     // A look at the few names that are there takes less than a search for each of those that may not be. Each turn takes one
     // of a closed list out, so there are no more turns than it has names.
     while let Some(name) = headers.keys().find(|name| ends_here(name)).cloned() {
+        headers.remove(name);
+    }
+    // Of these a provider can think up any number, so they are looked for once. Without one there is no list to allocate.
+    let forged: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(OWN))
+        .cloned()
+        .collect();
+    for name in forged {
         headers.remove(name);
     }
     for name in [X_AMZN_REQUEST_ID, REQUEST_ID, X_REQUEST_ID] {
@@ -326,6 +337,9 @@ mod tests {
             ("set-cookie", "__cf_bm=1"),
             ("alt-svc", "h3"),
             ("content-length", "10"),
+            ("x-tokenweir-provider", "another"),
+            ("x-tokenweir-provider-request-id", "req_forged"),
+            ("x-tokenweir-new", "1"),
             ("x-request-id", "req_provider"),
         ]);
         to_client(&mut headers);

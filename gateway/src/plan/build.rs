@@ -176,7 +176,7 @@ fn route(
     providers: &Providers,
 ) -> Result<Route, PlanError> {
     let count = source.backends.len();
-    if count == 0 || count > MAX_BACKENDS {
+    if count > MAX_BACKENDS {
         return Err(PlanError::Backends {
             route: name.to_owned(),
             count,

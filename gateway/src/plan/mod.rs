@@ -122,9 +122,9 @@ pub enum PlanError {
         /// The missing provider.
         provider: String,
     },
-    /// A route has no backend, or more than are possible.
+    /// A route has more backends than are possible.
     #[error(
-        "route {route} has {count} backends, from 1 to {} are possible",
+        "route {route} has {count} backends, up to {} are possible",
         crate::admission::MAX_BACKENDS
     )]
     Backends {

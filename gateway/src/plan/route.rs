@@ -23,7 +23,7 @@ pub struct Route {
     pub source: config::Route,
     /// What clients ask for.
     pub model: Glob,
-    /// Targets chosen by weight.
+    /// Targets chosen by weight. Without any it takes requests all the same, and refuses them.
     pub backends: Vec<Backend>,
     /// The backends' limits and weights, for admission.
     pub candidates: Arc<Candidates>,

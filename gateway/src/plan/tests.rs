@@ -81,6 +81,17 @@ fn an_exact_name_wins_and_then_the_most_specific_pattern() {
     assert_eq!(route("llama").as_deref(), Some("rest"));
 }
 
+#[test]
+fn a_route_without_backends_takes_its_requests_from_others_and_is_in_no_list() {
+    let plan = plan(|v| v["routes"]["gpt-mini"]["backends"] = json!([]));
+    let refusing = route(&plan, "gpt-mini").unwrap();
+    assert_eq!((&*refusing.name, refusing.usable("gpt-mini")), ("gpt-mini", 0));
+    let acme = &plan.tenants["acme"];
+    assert!(plan.models(acme).iter().all(|entry| entry.id != "gpt-mini"));
+    assert_eq!(plan.model(acme, "gpt-mini"), None);
+    assert!(plan.model(acme, "gpt-5").is_some());
+}
+
 /// Four routes for `assistant-large`, three of which take only some requests.
 fn conditional(v: &mut Value) {
     let route = |matches: Value| {
@@ -280,7 +291,10 @@ fn every_mistake_of_a_snapshot_is_named() {
         ("names provider gone", |v| {
             v["routes"]["gpt"]["backends"][0]["provider"] = json!("gone");
         }),
-        ("has 0 backends", |v| v["routes"]["gpt"]["backends"] = json!([])),
+        ("has 65 backends", |v| {
+            let backend = v["routes"]["gpt"]["backends"][0].clone();
+            v["routes"]["gpt"]["backends"] = json!(vec![backend; 65]);
+        }),
         ("both serve the model *", |v| v["routes"]["gpt"]["model"] = json!("*")),
         ("a condition that cannot be checked: \"a b\" is not the name", |v| {
             v["routes"]["gpt"]["matches"] = json!([{"rank": 0, "headers": [{"name": "a b", "test": "present"}]}]);

@@ -196,3 +196,31 @@ async fn a_service_without_ready_endpoints_is_unavailable_for_now() {
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));
     assert!(answer.error().contains("no endpoint"), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn a_provider_does_not_speak_for_the_gateway() {
+    let script = Script::start().await;
+    let gateway = Gateway::start(&script.url());
+    for (status, body) in [
+        (200, r#"{"object":"chat.completion","choices":[]}"#),
+        (400, r#"{"error":{"message":"no"}}"#),
+    ] {
+        script.send(format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
+             x-tokenweir-provider: another\r\nx-tokenweir-attempts: 7\r\nX-Tokenweir-Dropped: user\r\nx-tokenweir-new: 1\r\n\
+             x-kept: kept\r\n\r\n{body}",
+            body.len()
+        ));
+        script.close();
+        let answer = gateway.chat(&chat("any")).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+        assert_eq!(answer.header("x-kept"), Some("kept"));
+        let own: Vec<_> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name.as_str().starts_with("x-tokenweir-"))
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(own, [("x-tokenweir-provider", "sim")]);
+    }
+}

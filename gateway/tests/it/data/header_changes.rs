@@ -105,6 +105,11 @@ async fn headers_change_at_every_try_and_with_errors_too() {
         let mut alone = route("alone", "sim");
         change(&mut alone);
         v["routes"]["alone"] = alone;
+        v["providers"]["few"] = provider(&good.url());
+        v["providers"]["few"]["models"] = json!([{"name": "few-1"}]);
+        let mut few = route("few-*", "few");
+        change(&mut few);
+        v["routes"]["few"] = few;
     });
     assert_eq!(ask(&gateway, "/v1/chat/completions", &chat("any")).await.status, 200);
     assert_eq!((assert_changed_at(&broken), assert_changed_at(&good)), (2, 1));
@@ -112,5 +117,8 @@ async fn headers_change_at_every_try_and_with_errors_too() {
     assert_eq!((assert_changed_at(&hung), assert_changed_at(&good)), (1, 2));
     let answer = ask(&gateway, "/v1/chat/completions", &chat("alone")).await;
     assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let answer = ask(&gateway, "/v1/chat/completions", &chat("few-2")).await;
+    assert_eq!(answer.status, 404, "the route takes it, and no backend has the model");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 }

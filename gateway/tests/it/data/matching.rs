@@ -79,3 +79,38 @@ async fn a_request_that_no_route_of_its_model_takes_is_told_so_in_its_own_form()
     assert_eq!(answer.json()["error"]["param"], "metadata.tier");
     assert!(sims.iter().all(|sim| sim.requests().is_empty()));
 }
+
+#[tokio::test]
+async fn what_a_route_without_backends_takes_is_refused_and_reaches_no_other_route() {
+    let sims = [sim(), sim(), sim()];
+    let mut gateway = gateway(&sims);
+    gateway.reconfigure(|v| {
+        for name in ["teams", "users"] {
+            v["routes"][name]["backends"] = json!([]);
+        }
+        v["routes"]["teams"]["responseHeaders"] = json!({"set": [{"name": "x-told-by", "value": "teams"}]});
+        v["routes"]["held"] = route("held", "teams");
+        v["routes"]["held"]["backends"] = json!([]);
+    });
+    let mut request = gateway.request("/v1/chat/completions", &chat("any"));
+    request.headers_mut().insert("x-team", "red".parse().unwrap());
+    let answer = gateway.send(request).await;
+    assert_eq!(answer.status, 404, "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "model_not_found");
+    assert_eq!(answer.header("x-told-by"), Some("teams"));
+    let mut gold = streamed("any");
+    gold["metadata"] = json!({"tier": "gold"});
+    assert_eq!(gateway.chat(&gold).await.status, 404);
+    assert_eq!(gateway.chat(&chat("held")).await.status, 404, "and no pattern takes it");
+    assert!(sims.iter().all(|sim| sim.requests().is_empty()));
+    assert_eq!(
+        provider_of(&gateway, "/v1/chat/completions", Some("green"), &chat("any")).await,
+        "sim"
+    );
+    // Back in service it is like any other.
+    gateway.reconfigure(|v| v["routes"]["teams"]["backends"] = json!([{"provider": "teams", "weight": 1}]));
+    assert_eq!(
+        provider_of(&gateway, "/v1/chat/completions", Some("red"), &chat("any")).await,
+        "teams"
+    );
+}
