@@ -222,6 +222,13 @@ impl Streams {
         matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
     }
 
+    /// Outcomes of the streams that are over and were not asked for yet.
+    pub fn over(&mut self) -> Vec<Result<Completion, Failure>> {
+        std::iter::from_fn(|| self.running.try_join_next())
+            .filter_map(Result::ok)
+            .collect()
+    }
+
     /// Streams that are not over.
     pub fn running(&mut self) -> usize {
         self.running.len()

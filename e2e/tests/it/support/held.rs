@@ -19,10 +19,10 @@ pub fn long_chat(seconds: u32, token_ms: u32) -> Chat {
 /// Starts streams and waits until every one of them flows.
 pub async fn hold(client: &OpenAi, chat: &Chat, count: usize) -> Streams {
     let mut streams = Streams::start(client, chat, count);
-    assert!(
-        streams.flowing(count, SOON).await,
-        "not all of {count} streams began to flow"
-    );
+    if !streams.flowing(count, SOON).await {
+        let failures = broken(&streams.over());
+        panic!("not all of {count} streams began to flow; failures: {failures:?}");
+    }
     streams
 }
 
