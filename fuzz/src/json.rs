@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-/// An object none of whose names is given twice, of any depth.
+/// An object none of whose own names is given twice. What lies deeper is read as JSON of any depth and not compared: schemas and
+/// arguments are passed on as they came.
 struct Object;
 
 impl<'de> Deserialize<'de> for Object {

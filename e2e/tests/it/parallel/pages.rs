@@ -1,18 +1,12 @@
 //! The commands of the documentation that need no cluster.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use tokenweir_e2e::cluster::{Progress, release};
 use tokio::process::Command;
-use tokio::time::timeout;
 
-use crate::support::pages::blocks;
+use crate::support::pages::{blocks, output};
 use crate::support::{TestResult, World, beside};
-
-/// For one block; those here answer in under a second on a calm machine.
-const LIMIT: Duration = Duration::from_mins(1);
 
 /// The folder of the programs that the images are made of, with `tokenweirctl` beside them.
 pub async fn programs(world: &World) -> Result<PathBuf, tokenweir_e2e::harness::HarnessError> {
@@ -26,7 +20,7 @@ pub async fn programs(world: &World) -> Result<PathBuf, tokenweir_e2e::harness::
 }
 
 async fn bash(place: &str, source: &Path, script: &str, alone: bool) -> String {
-    let mut shell = if alone {
+    let shell = if alone {
         // Ports of pages are fixed; in a network of its own they are free, whatever runs on the machine.
         let mut shell = Command::new("unshare");
         shell.args(["--net", "--map-root-user", "bash", "-euc", script]);
@@ -36,17 +30,7 @@ async fn bash(place: &str, source: &Path, script: &str, alone: bool) -> String {
         shell.args(["-euc", script]);
         shell
     };
-    shell.current_dir(source).stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(LIMIT, shell.output())
-        .await
-        .unwrap_or_else(|_| panic!("{place} did not end within {LIMIT:?}"))
-        .expect("the shell can be started");
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{place}: {}\n{out}{err}", output.status);
-    out.into_owned()
+    output(place, source, shell).await
 }
 
 #[test]

@@ -1,18 +1,12 @@
 //! The commands of the documentation, against the quickstart as `make up` leaves it.
 
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::api_server::api_server_answers;
-use crate::support::pages::blocks;
+use crate::support::pages::{blocks, output};
 use crate::support::{TestResult, World};
-
-/// For one block.
-const LIMIT: Duration = Duration::from_mins(2);
 
 /// Runs every block for the cluster, and the lines that `make up` proposes at its end.
 pub async fn run(world: &World, printed: &str) -> TestResult {
@@ -98,18 +92,7 @@ async fn bash(world: &World, place: &str, lines: &[String]) {
     let mut shell = Command::new("bash");
     shell
         .args(["-euc", &lines.join("\n")])
-        .current_dir(&world.folders.source)
         .env("PATH", path)
-        .env("KUBECONFIG", world.cluster.kubeconfig())
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = timeout(LIMIT, shell.output())
-        .await
-        .unwrap_or_else(|_| panic!("{place} did not end within {LIMIT:?}"))
-        .expect("the shell can be started");
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{place}: {}\n{out}{err}", output.status);
+        .env("KUBECONFIG", world.cluster.kubeconfig());
+    output(place, &world.folders.source, shell).await;
 }

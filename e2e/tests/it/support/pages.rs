@@ -5,6 +5,14 @@
 //! run; the program named there parses it). A rule over the workspace refuses blocks that say nothing.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// For the commands of one block; most answer in under a second on a calm machine.
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A shell block of a page.
 #[derive(Debug)]
@@ -28,6 +36,21 @@ pub fn blocks(source: &Path, runner: &str) -> Vec<Block> {
         in_page(&name.to_string(), &text, runner)
     });
     blocks.collect()
+}
+
+/// Runs a shell that was given its script, in the source tree, and returns what it printed. Panics if it fails.
+pub async fn output(place: &str, source: &Path, mut shell: Command) -> String {
+    shell.current_dir(source).stdin(Stdio::null()).kill_on_drop(true);
+    let output = timeout(LIMIT, shell.output())
+        .await
+        .unwrap_or_else(|_| panic!("{place} did not end within {LIMIT:?}"))
+        .expect("the shell can be started");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{place}: {}\n{out}{err}", output.status);
+    out.into_owned()
 }
 
 fn in_page(name: &str, text: &str, runner: &str) -> Vec<Block> {
