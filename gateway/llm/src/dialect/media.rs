@@ -46,6 +46,20 @@ pub(super) fn type_of_path(url: &str) -> Option<&'static str> {
         .map(|(_, media_type)| *media_type)
 }
 
+/// A media type without its parameters, by the grammar of RFC 9110, section 8.3.1; `None` if it is none. Other signs would
+/// end the type early where it is written into an address, and turn the rest into something else.
+pub(super) fn plain_type(media_type: &str) -> Option<&str> {
+    let plain = media_type.split(';').next()?.trim();
+    let (kind, format) = plain.split_once('/')?;
+    (is_token(kind) && is_token(format)).then_some(plain)
+}
+
+/// Whether it is a token of HTTP: what a media type's two halves are made of.
+pub(super) fn is_token(text: &str) -> bool {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(sign)
+}
+
 /// The extension that stands for a media type, without its parameters.
 pub(super) fn extension_of_type(media_type: &str) -> Option<&'static str> {
     let plain = match media_type.split(';').next()?.trim() {
@@ -80,6 +94,15 @@ mod tests {
         assert_eq!(type_of_path("https://h/v1beta/files/abc-123"), None);
         assert_eq!(extension_of_type("image/jpeg; q=1"), Some("jpg"));
         assert_eq!(extension_of_type("image/tiff"), None);
+    }
+
+    #[test]
+    fn a_media_type_is_two_tokens_and_loses_its_parameters() {
+        assert_eq!(plain_type("image/svg+xml"), Some("image/svg+xml"));
+        assert_eq!(plain_type(" text/plain ; charset=utf-8"), Some("text/plain"));
+        for wrong in ["", "png", "image/", "/png", "image/p,ng", "image/png/x", "ima\\ge/png", "image/p\u{7f}ng"] {
+            assert_eq!(plain_type(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::super::json::{Fields, invalid, list, text};
+use super::super::media::is_token;
 use super::content;
 use super::sealed::Sealed;
 use crate::RequestError;
@@ -210,6 +211,9 @@ impl Turns<'_> {
             return Ok(());
         };
         let format = fields.string("output_format")?.unwrap_or_else(|| "png".to_owned());
+        if !is_token(&format) {
+            return Err(fields.wrong("output_format", "a format such as png"));
+        }
         forget_bookkeeping(&mut fields)?;
         fields.rest(self.extras);
         let source = Source::Inline(Media {

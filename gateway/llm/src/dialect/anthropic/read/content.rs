@@ -7,6 +7,7 @@ use crate::RequestError;
 use crate::conversation::{CacheControl, Citation, Extra, Media, Part, PartKind, Source, ToolCall, ToolResult};
 use crate::dialect::anthropic::ids;
 use crate::dialect::json::{Fields, text};
+use crate::dialect::media::plain_type;
 
 /// Reads a content: a string, or blocks.
 pub(super) fn parts(raw: &RawValue, at: &str, extras: &mut Vec<Extra>) -> Result<Vec<Part>, RequestError> {
@@ -127,7 +128,7 @@ fn source(fields: &mut Fields<'_>) -> Result<Option<Source>, RequestError> {
     let mut source = Fields::of(raw, fields.place("source"))?;
     Ok(Some(match source.required_string("type")?.as_str() {
         "base64" => Source::Inline(Media {
-            media_type: source.required_string("media_type")?,
+            media_type: media_type(&mut source)?,
             base64: source.required_string("data")?,
         }),
         "url" => Source::Url(source.required_string("url")?),
@@ -135,6 +136,12 @@ fn source(fields: &mut Fields<'_>) -> Result<Option<Source>, RequestError> {
         "text" => Source::Text(source.required_string("data")?),
         _ => return Ok(None),
     }))
+}
+
+fn media_type(source: &mut Fields<'_>) -> Result<String, RequestError> {
+    let given = source.required_string("media_type")?;
+    let plain = plain_type(&given).ok_or_else(|| source.wrong("media_type", "a media type such as image/png"))?;
+    Ok(plain.to_owned())
 }
 
 fn citations(fields: &mut Fields<'_>) -> Result<Vec<Citation>, RequestError> {
