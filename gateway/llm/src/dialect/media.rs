@@ -100,7 +100,16 @@ mod tests {
     fn a_media_type_is_two_tokens_and_loses_its_parameters() {
         assert_eq!(plain_type("image/svg+xml"), Some("image/svg+xml"));
         assert_eq!(plain_type(" text/plain ; charset=utf-8"), Some("text/plain"));
-        for wrong in ["", "png", "image/", "/png", "image/p,ng", "image/png/x", "ima\\ge/png", "image/p\u{7f}ng"] {
+        for wrong in [
+            "",
+            "png",
+            "image/",
+            "/png",
+            "image/p,ng",
+            "image/png/x",
+            "ima\\ge/png",
+            "image/p\u{7f}ng",
+        ] {
             assert_eq!(plain_type(wrong), None, "{wrong:?}");
         }
     }
