@@ -156,7 +156,8 @@ impl ServiceTier {
         match name {
             "batch" => Self::Batch,
             "flex" => Self::Flex,
-            "priority" => Self::Priority,
+            // Which OpenAI sells at the price of the other.
+            "priority" | "fast" => Self::Priority,
             _ => Self::Standard,
         }
     }
@@ -319,6 +320,7 @@ mod tests {
         for tier in ServiceTier::ALL {
             assert_eq!(ServiceTier::of_wire(tier.name()), tier);
         }
+        assert_eq!(ServiceTier::of_wire("fast"), ServiceTier::Priority);
         for other in ["auto", "default", "scale", "standard_only", ""] {
             assert_eq!(ServiceTier::of_wire(other), ServiceTier::Standard);
         }

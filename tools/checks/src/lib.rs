@@ -14,6 +14,7 @@ use serde::Deserialize;
 pub const ALLOWED: &[(&str, &[&str])] = &[
     ("tokenweir-config", &[]),
     ("tokenweir-llm", &[]),
+    ("tokenweir-prices", &["tokenweir-config"]),
     ("tokenweir-signals", &[]),
     ("tokenweir-process", &[]),
     ("tokenweir-checks", &[]),
@@ -80,6 +81,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
 pub const PURE: &[(&str, &[&str])] = &[
     ("tokenweir-config", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
     ("tokenweir-llm", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
+    ("tokenweir-prices", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
     ("tokenweir-signals", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
     ("tokenweir-crds", &["tokio", "hyper", "axum"]),
 ];
