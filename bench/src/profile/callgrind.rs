@@ -4,8 +4,17 @@
 
 use std::collections::HashMap;
 
-/// Functions of the C library that hand out memory.
-const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
+/// Functions that hand out memory: those of the C library, and those of mimalloc that Rust calls.
+const ALLOCATORS: [&str; 8] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "posix_memalign",
+    "aligned_alloc",
+    "mi_malloc_aligned",
+    "mi_zalloc_aligned",
+    "mi_realloc_aligned",
+];
 
 /// What was counted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -127,7 +136,10 @@ fn crate_of(name: &str) -> String {
         return word.to_owned();
     }
     let is_any = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if is_any(&["malloc", "free", "calloc", "realloc", "tcache", "unlink_chunk"]) {
+    if word.starts_with("mi_")
+        || word.starts_with("_mi_")
+        || is_any(&["malloc", "free", "calloc", "realloc", "tcache", "unlink_chunk"])
+    {
         "memory".to_owned()
     } else if is_any(&["memcpy", "memmove", "memset", "memcmp", "bcmp"]) {
         "copies and comparisons".to_owned()
@@ -172,6 +184,14 @@ calls=2 7
         let crates = counts.by_crate();
         let expected = [("hyper", 120), ("memory", 50), ("tokenweir_gateway", 30)];
         assert_eq!(crates, expected.map(|(name, number)| (name.to_owned(), number)));
+    }
+
+    #[test]
+    fn memory_is_memory_whichever_allocator_hands_it_out() {
+        let dump = "fn=(1) tokenweir_gateway::a\n1 1\ncfn=(2) mi_malloc_aligned\ncalls=3 1\n* 9\nfn=(2)\n1 9\nfn=(3) _mi_page_free\n1 4\n";
+        let counts = Counts::parse(dump);
+        assert_eq!(counts.allocations(), 3);
+        assert_eq!(counts.by_crate()[0], ("memory".to_owned(), 13));
     }
 
     #[test]

@@ -245,14 +245,14 @@ fn route(
     })
 }
 
-type Tables = (HashMap<Box<str>, ModelRoutes>, Vec<ModelRoutes>);
+type Tables = (foldhash::HashMap<Box<str>, ModelRoutes>, Vec<ModelRoutes>);
 
 fn tables(routes: Vec<Arc<Route>>) -> Result<Tables, PlanError> {
     let mut by_model: BTreeMap<Box<str>, Vec<Arc<Route>>> = BTreeMap::new();
     for route in routes {
         by_model.entry(route.model.as_str().into()).or_default().push(route);
     }
-    let mut exact = HashMap::new();
+    let mut exact = foldhash::HashMap::default();
     let mut globs = Vec::new();
     for (model, routes) in by_model {
         let glob = Glob::new(&model);
@@ -270,7 +270,7 @@ fn tables(routes: Vec<Arc<Route>>) -> Result<Tables, PlanError> {
 
 fn keys(snapshot: &Snapshot, tenants: &BTreeMap<Box<str>, Arc<Tenant>>) -> Result<KeyTable, PlanError> {
     let hasher = KeyHasher::new(&snapshot.key_hash_key).map_err(|_| PlanError::HashKey)?;
-    let mut callers: HashMap<_, Caller> = HashMap::new();
+    let mut callers: foldhash::HashMap<_, Caller> = foldhash::HashMap::default();
     for (name, tenant) in tenants {
         for key in snapshot
             .tenants

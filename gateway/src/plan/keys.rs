@@ -1,8 +1,8 @@
 //! API keys to tenants.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use tokenweir_config::keys::{KeyHash, KeyHasher};
 
 use super::route::Tenant;

@@ -16,7 +16,7 @@ mod provider;
 mod route;
 mod uris;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -54,7 +54,7 @@ pub struct Plan {
     pub keys: KeyTable,
     /// Who goes on and who waits.
     pub admission: Arc<Admission>,
-    exact: HashMap<Box<str>, ModelRoutes>,
+    exact: foldhash::HashMap<Box<str>, ModelRoutes>,
     /// Most specific first.
     globs: Vec<ModelRoutes>,
     tenants: BTreeMap<Box<str>, Arc<Tenant>>,

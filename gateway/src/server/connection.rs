@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -14,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -235,16 +238,45 @@ struct Watched<'a> {
     watch: Watch,
 }
 
+/// What happens beside a connection.
+enum Beside {
+    /// It is to finish.
+    Closing,
+    /// It is to be looked at.
+    Look,
+}
+
+/// Waits for what happens next beside a connection.
+async fn beside(closing: Option<[&CancellationToken; 2]>, look_at: Instant) -> Beside {
+    let told = async {
+        match closing {
+            Some([soon, now]) => tokio::select! {
+                () = soon.cancelled() => {}
+                () = now.cancelled() => {}
+            },
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = told => Beside::Closing,
+        () = tokio::time::sleep_until(look_at) => Beside::Look,
+    }
+}
+
 impl Watched<'_> {
     /// Runs a connection until it ends, is asked to finish, or does too little for too long.
     async fn run(&mut self, connection: impl Graceful, soon: &CancellationToken, now: &CancellationToken) {
         let patience = &self.worker.patience;
         let mut connection = std::pin::pin!(connection);
-        let mut finishing = false;
+        let mut closing = Some([soon, now]);
         let mut asked_in_vain = false;
-        let mut look = std::pin::pin!(tokio::time::sleep(patience.look));
+        let mut look_at = Instant::now() + patience.look;
+        // A set of one, since a set polls what it has only when that was woken: a connection is polled several times for each
+        // request, and what is beside it has nothing to say then.
+        let mut aside = FuturesUnordered::new();
+        aside.push(beside(closing, look_at));
         loop {
-            tokio::select! {
+            let happened = tokio::select! {
                 biased;
                 result = connection.as_mut() => {
                     if let Err(error) = result {
@@ -252,16 +284,15 @@ impl Watched<'_> {
                     }
                     return;
                 }
-                () = now.cancelled(), if !finishing => {
-                    finishing = true;
+                Some(happened) = aside.next() => happened,
+            };
+            match happened {
+                Beside::Closing => {
+                    closing = None;
                     connection.as_mut().finish();
                 }
-                () = soon.cancelled(), if !finishing => {
-                    finishing = true;
-                    connection.as_mut().finish();
-                }
-                () = &mut look => {
-                    look.as_mut().reset(tokio::time::Instant::now() + patience.look);
+                Beside::Look => {
+                    look_at = Instant::now() + patience.look;
                     let now = self.worker.meter.now();
                     match self.watch.verdict(self.activity, patience, self.http2, now) {
                         Verdict::Keep => {}
@@ -276,6 +307,7 @@ impl Watched<'_> {
                     }
                 }
             }
+            aside.push(beside(closing, look_at));
         }
     }
 }

@@ -188,7 +188,7 @@ impl Upstreams {
             };
             let (mut headers, mut body) = (head.headers, body);
             if !is_plain(&headers) {
-                body = undo(&mut headers, body).await.unwrap_or_default();
+                body = Box::pin(undo(&mut headers, body)).await.unwrap_or_default();
             }
             provider.say_when(&mut headers, &body);
             let answer = ErrorAnswer {
@@ -220,7 +220,7 @@ impl Upstreams {
         let body = match body {
             body if plain => body,
             AnswerBody::Whole(body) => {
-                let body = undo(&mut head.headers, body).await;
+                let body = Box::pin(undo(&mut head.headers, body)).await;
                 AnswerBody::Whole(body.ok_or(UpstreamErrorKind::Malformed)?)
             }
             // Too large to be held, and the client may not know the coding.
@@ -288,7 +288,7 @@ impl Upstreams {
             let idle_race = lease.is_reused() && (unsent || sent.elapsed() < IDLE_RACE && is_broken_connection(&error));
             if idle_race || !again && was_not_begun(&error) {
                 again = true;
-                lease = self.pools.lease_new(place, connect).await.map_err(failed)?;
+                lease = Box::pin(self.pools.lease_new(place, connect)).await.map_err(failed)?;
                 continue;
             }
             let kind = if error.is_parse() {

@@ -1,11 +1,11 @@
 //! The connections of one worker, kept for the next request.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -144,7 +144,9 @@ impl Pools {
                 pools: Arc::clone(self),
                 place: place.id,
             }),
-            None => self.lease_new(place, timeout).await,
+            // Boxed, as few requests connect: the state of resolving, connecting and of handshakes is larger than all else
+            // that a request needs, which is moved as one when it begins.
+            None => Box::pin(self.lease_new(place, timeout)).await,
         }
     }
 

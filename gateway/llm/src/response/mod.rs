@@ -4,6 +4,7 @@ mod chunk;
 mod lenient;
 mod messages;
 mod responses;
+mod tail;
 mod unreported;
 
 use std::ops::Range;
@@ -155,7 +156,11 @@ impl Inspector {
 /// Usage from a whole response body. `None` when the body is not JSON or reports none; what stands beside the usage is
 /// skipped without being parsed, as far as it looks like JSON.
 pub fn usage_of_body(body: &[u8]) -> Option<Usage> {
-    match find_usage(body) {
+    let found = match tail::object(body, b"\"usage\"") {
+        Some(found) => Ok(Some(found)),
+        None => find_usage(body),
+    };
+    match found {
         Ok(found) => {
             let usage: Object<WireUsage> = serde_json::from_slice(body.get(found?)?).ok()?;
             usage.0?.read()
