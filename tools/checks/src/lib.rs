@@ -19,6 +19,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("tokenweir-process", &[]),
     ("tokenweir-checks", &[]),
     ("tokenweir-crds", &["tokenweir-config"]),
+    ("tokenweir-ledger", &["tokenweir-config", "tokenweir-llm"]),
     ("tokenweir-fuzz", &["tokenweir-llm"]),
     ("tokenweir-sim", &["tokenweir-llm", "tokenweir-process"]),
     (

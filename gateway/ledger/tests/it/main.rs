@@ -1,0 +1,11 @@
+//! Tests of the ledger against real disks, processes and databases.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod child;
+mod rows;
+mod spool;
