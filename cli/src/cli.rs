@@ -57,6 +57,18 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// User to ask as, in place of one's own; needs leave to impersonate
+    #[arg(long = "as", global = true, value_name = "USER", help_heading = "Cluster")]
+    pub impersonate: Option<String>,
+
+    /// Group to ask as a member of, together with --as. May be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP", help_heading = "Cluster")]
+    pub impersonate_groups: Vec<String>,
+
+    /// UID to ask with, together with --as
+    #[arg(long = "as-uid", global = true, value_name = "UID", help_heading = "Cluster")]
+    pub impersonate_uid: Option<String>,
+
     /// Namespace in which Tokenweir itself is installed
     #[arg(
         long,
@@ -152,7 +164,14 @@ enum Command {
 
 const COMPLETION_EXAMPLES: &str = "Examples:
   source <(tokenweirctl completion bash)
-  tokenweirctl completion zsh > \"${fpath[1]}/_tokenweirctl\"";
+  tokenweirctl completion zsh > \"${fpath[1]}/_tokenweirctl\"
+  tokenweirctl completion fish > ~/.config/fish/completions/tokenweirctl.fish
+
+In bash, zsh and fish, names of objects, gateways, tenants, namespaces and contexts go on as well: the cluster is asked for
+at most two seconds.";
+
+/// As the first word: how do the words behind it go on?
+const COMPLETE: &str = "__complete";
 
 /// What a command needs beside its own arguments.
 #[derive(Debug)]
@@ -222,12 +241,14 @@ pub fn main() -> ExitCode {
         .first()
         .map(|path| Path::new(path).file_stem().unwrap_or_default().to_owned());
     let mut command = command();
-    if called.as_deref() == Some(OsStr::new(plugin::COMPLETER)) {
+    let completer = called.as_deref() == Some(OsStr::new(plugin::COMPLETER));
+    if completer || args.get(1).is_some_and(|word| word == COMPLETE) {
         let words: Vec<String> = args
             .iter()
-            .skip(1)
+            .skip(if completer { 1 } else { 2 })
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
+        tokenweir_process::install_crypto_provider();
         let _ = std::io::stdout().write_all(complete(&command, &words).as_bytes());
         return ExitCode::SUCCESS;
     }
@@ -283,8 +304,16 @@ async fn run(cli: Cli) -> Result<(), CtlError> {
         Command::Plugin(args) => plugin::run(&context, &args),
         Command::Version(args) => version::run(&context, &args).await,
         Command::Completion { shell } => {
-            tokenweir_process::print_completion(shell, &mut Cli::command());
-            Ok(())
+            let script = match shell {
+                Shell::Bash => include_str!("completion/bash.sh"),
+                Shell::Zsh => include_str!("completion/zsh.zsh"),
+                Shell::Fish => include_str!("completion/fish.fish"),
+                other => {
+                    tokenweir_process::print_completion(other, &mut Cli::command());
+                    return Ok(());
+                }
+            };
+            context.print(script).map(drop)
         }
     }
 }

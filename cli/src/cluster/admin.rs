@@ -4,16 +4,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
 use http::StatusCode;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use tokenweir_config::admin_token::{AdminKey, Scope as TokenScope, derive_admin_key};
 use tokenweir_config::keys::decode_32;
 use tokenweir_config::names::{ADMIN_PORT, ROOT_KEY_FIELD, ROOT_KEY_SECRET, SIGNALS_PATH, STATUS_PATH};
 use tokenweir_config::status::Status;
 
-use super::error::chain;
-use super::{Access, Ask, ClusterError, GatewayPod};
-use crate::http::{HttpError, Stream, body, get, send};
+use super::{Access, Ask, ClusterError, GatewayPod, forward};
+use crate::http::{HttpError, body, get, send};
 use crate::reach::ReachError;
 
 /// A pod answers from memory; what takes longer is the way to it.
@@ -145,43 +144,4 @@ pub async fn read_status(answer: http::Response<hyper::body::Incoming>) -> Resul
 fn now_unix() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// Bytes to and from a port of a pod, carried by the API server.
-pub async fn forward(access: &Access, namespace: &str, pod: &str, port: u16) -> Result<Stream, ClusterError> {
-    let ask = Ask {
-        // The upgrade to a websocket is a GET; newer API servers want `create` as well.
-        verbs: &["get", "create"],
-        group: "",
-        resource: "pods/portforward",
-        name: Some(pod),
-        namespace: Some(namespace),
-    };
-    let api: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
-    let mut forwarder = access
-        .within(&ask, api.portforward(pod, &[port]))
-        .await?
-        .map_err(|error| upgrade_error(&ask, error))?;
-    // Dropping the forwarder leaves its task, which ends with the stream.
-    let stream = forwarder.take_stream(port).ok_or_else(|| ClusterError::Refused {
-        what: ask.to_string(),
-        message: format!("port {port} was not opened"),
-    })?;
-    Ok(Box::new(stream))
-}
-
-/// A refused upgrade comes without the API server's words.
-fn upgrade_error(ask: &Ask<'_>, error: kube::Error) -> ClusterError {
-    use kube::client::UpgradeConnectionError::ProtocolSwitch;
-    match &error {
-        kube::Error::UpgradeConnection(ProtocolSwitch(StatusCode::FORBIDDEN)) => ClusterError::Forbidden {
-            what: ask.to_string(),
-            rule: ask.rule(),
-        },
-        kube::Error::UpgradeConnection(_) => ClusterError::Refused {
-            what: ask.to_string(),
-            message: chain(&error),
-        },
-        _ => ClusterError::of(ask, error),
-    }
 }

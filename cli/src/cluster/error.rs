@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::config::KubeconfigError;
@@ -59,6 +60,17 @@ pub enum ClusterError {
         "no cluster is known: {0}; set KUBECONFIG, give --kubeconfig FILE, or --context NAME for one of those in the file"
     )]
     NoCluster(#[from] KubeconfigError),
+    /// There is no file that names one.
+    #[error("no cluster is known: {0}; set KUBECONFIG, or give --kubeconfig FILE")]
+    NoKubeconfig(String),
+    /// The proxy of the kubeconfig.
+    #[error(
+        "the proxy-url of the cluster in the kubeconfig is not a URL of the schemes http, https, socks5 or socks5h"
+    )]
+    ProxyUrl,
+    /// More about a user, and no user.
+    #[error("--as-group and --as-uid need --as, or `as` for the user in the kubeconfig")]
+    NobodyToBe,
     /// The kubeconfig cannot be used.
     #[error("the kubeconfig cannot be used: {0}")]
     Client(#[source] Box<kube::Error>),
@@ -112,6 +124,15 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// None of the files is there.
+    pub fn no_kubeconfig(files: &[PathBuf]) -> Self {
+        let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+        Self::NoKubeconfig(match names.as_slice() {
+            [one] => format!("there is no file {one}"),
+            _ => format!("none of these files exists: {}", names.join(", ")),
+        })
+    }
+
     /// What an error of a question means.
     pub fn of(ask: &Ask<'_>, error: kube::Error) -> Self {
         let kube::Error::Api(status) = error else {

@@ -1,5 +1,6 @@
 //! Objects of our kinds, read as loosely as possible: one that is odd is shown, not stumbled over.
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
@@ -44,6 +45,24 @@ pub async fn list(access: &Access, kind: Kind) -> Result<Vec<DynamicObject>, Clu
     let place = |object: &DynamicObject| (object.metadata.namespace.clone(), object.metadata.name.clone());
     found.sort_by_key(place);
     Ok(found)
+}
+
+/// Names of all namespaces.
+pub async fn namespaces(access: &Access) -> Result<Vec<String>, ClusterError> {
+    let ask = Ask {
+        verbs: &["list"],
+        group: "",
+        resource: "namespaces",
+        name: None,
+        namespace: None,
+    };
+    let api: Api<Namespace> = Api::all(access.client.clone());
+    let list = access.answer(&ask, api.list_metadata(&ListParams::default())).await?;
+    Ok(list
+        .items
+        .into_iter()
+        .filter_map(|object| object.metadata.name)
+        .collect())
 }
 
 /// One object by name; it needs a namespace.

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use tls::TlsError;
 
+use crate::cluster::chain;
+
 /// Bytes both ways.
 pub trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
@@ -25,7 +27,7 @@ pub type Stream = Box<dyn Carrier>;
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The connection broke.
-    #[error("the connection broke: {0}")]
+    #[error("the connection broke: {}", chain(.0))]
     Broken(#[from] hyper::Error),
     /// The request cannot be built.
     #[error("the request cannot be built: {0}")]
@@ -52,8 +54,17 @@ pub async fn send(
     );
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Ends when the answer is over or dropped; what goes wrong is an error of the answer, too.
-    tokio::spawn(connection);
-    Ok(sender.send_request(request).await?)
+    let connection = tokio::spawn(connection);
+    let error = match sender.send_request(request).await {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    // A connection that broke before the request was on its way keeps the reason for itself.
+    drop(sender);
+    match connection.await {
+        Ok(Err(reason)) => Err(reason.into()),
+        _ => Err(error.into()),
+    }
 }
 
 /// The whole body, up to a limit.

@@ -9,6 +9,8 @@
 mod chat;
 mod check;
 mod cluster;
+mod completion;
+mod connect;
 mod docs;
 mod plugin;
 mod routes;

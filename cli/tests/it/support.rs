@@ -1,14 +1,16 @@
 //! Running the program, and an API server that knows a few answers.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::{StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -95,9 +97,12 @@ pub async fn run(args: &[&str]) -> Ran {
 /// An API server that knows what it was told.
 pub struct Api {
     folder: TempDir,
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<HeaderMap>>>,
 }
 
 type Answers = Arc<BTreeMap<String, (u16, Value)>>;
+type Seen = Arc<Mutex<Vec<HeaderMap>>>;
 
 impl Api {
     /// Answers by path; all other paths do not exist.
@@ -108,28 +113,46 @@ impl Api {
             .collect();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = axum::Router::new().fallback(answer).with_state(Arc::new(answers));
+        let seen = Seen::default();
+        let state = (Arc::new(answers), seen.clone());
+        let router = axum::Router::new().fallback(answer).with_state(state);
         tokio::spawn(async move { axum::serve(listener, router).await });
         let folder = tempfile::tempdir().unwrap();
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
-            "clusters": [{"name": "fake", "cluster": {"server": format!("http://{address}")}}],
-            "users": [{"name": "fake", "user": {}}],
-            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": "llm"}}],
-        });
+        let config = kubeconfig(&json!({"server": format!("http://{address}")}));
         std::fs::write(folder.path().join("config"), config.to_string()).unwrap();
-        Self { folder }
+        Self { folder, address, seen }
+    }
+
+    /// The kubeconfig that leads to it.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    /// The headers of all requests so far.
+    pub fn seen(&self) -> Vec<HeaderMap> {
+        self.seen.lock().unwrap().clone()
     }
 
     /// Runs the program against it.
     pub async fn run(&self, args: &[&str]) -> Ran {
         let mut command = command(args);
-        command.env("KUBECONFIG", self.folder.path().join("config"));
+        command.env("KUBECONFIG", self.kubeconfig());
         run_with(command, "").await
     }
 }
 
-async fn answer(State(answers): State<Answers>, uri: Uri) -> Response {
+/// A kubeconfig with one context for a cluster.
+pub fn kubeconfig(cluster: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+        "clusters": [{"name": "fake", "cluster": cluster}],
+        "users": [{"name": "fake", "user": {}}],
+        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": "llm"}}],
+    })
+}
+
+async fn answer(State((answers, seen)): State<(Answers, Seen)>, uri: Uri, headers: HeaderMap) -> Response {
+    seen.lock().unwrap().push(headers);
     match answers.get(uri.path()) {
         Some((SILENT, _)) => std::future::pending().await,
         Some((status, body)) => (StatusCode::from_u16(*status).unwrap(), Json(body.clone())).into_response(),
