@@ -1,6 +1,6 @@
 //! What providers answer, whole and as a stream, told to every client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn context() -> Context {
 pub fn run<W: ProviderWire>(body: &[u8], stream: &[u8]) {
     if let Ok(answer) = in_proportion("reading an answer", body.len(), || W::read_answer(body)) {
         for client in &CLIENTS {
-            answered(client, &answer, body.len());
+            answered(client, &answer, body);
         }
     }
     for status in [400, 500] {
@@ -102,9 +102,10 @@ pub fn run<W: ProviderWire>(body: &[u8], stream: &[u8]) {
     }
 }
 
-fn answered(client: &Client, answer: &Answer, length: usize) {
+fn answered(client: &Client, answer: &Answer, source: &[u8]) {
+    let length = source.len();
     let body = in_proportion(client.name, length, || (client.answer)(answer, &context()));
-    json::object(client.name, &body);
+    json::made_of(source, client.name, &body);
     assert!(
         body.len() <= 4000 + 100 * length,
         "{}: {length} bytes became {}",
@@ -115,16 +116,24 @@ fn answered(client: &Client, answer: &Answer, length: usize) {
         && !answer.choices.iter().any(is_odd)
     {
         let shown = String::from_utf8_lossy(&body);
-        let second = (again.answer)(&body).map(|answer| (client.answer)(&answer, &context()));
-        assert_eq!(
-            second.map(|body| String::from_utf8_lossy(&body).into_owned()),
-            Ok(shown.into_owned())
-        );
+        let second = match (again.answer)(&body) {
+            Ok(second) => second,
+            Err(error) => panic!("{}: {error}: {shown}", client.name),
+        };
+        let written = (client.answer)(&second, &context());
+        assert_eq!(String::from_utf8_lossy(&written), shown);
+        compare(&texts(answer), &texts(&second), |choice, first, second| {
+            assert!(
+                first == second || one_answer(client, choice),
+                "{}: {choice} {first:?}: {shown}",
+                client.name
+            );
+        });
     }
 }
 
-/// Text without a letter, a call that cannot be made for want of a name or an id, an end that does not fit the calls:
-/// no provider answers so, and readers differ in what they make of it.
+/// Text without a letter, a call that cannot be made for want of a name or an id, an end that waits for calls where there are
+/// none: no provider answers so, and readers differ in what they make of it.
 fn is_odd(choice: &Choice) -> bool {
     let empty = |part: &Part| match &part.kind {
         PartKind::Text { text, .. } | PartKind::Refusal { text } => text.is_empty(),
@@ -135,12 +144,8 @@ fn is_odd(choice: &Choice) -> bool {
         .parts
         .iter()
         .any(|part| matches!(part.kind, PartKind::ToolCall(_)));
-    let fits = match choice.finish {
-        Finish::Stop => !calls,
-        Finish::ToolCalls => calls,
-        _ => true,
-    };
-    !fits || choice.parts.iter().any(empty)
+    let waits = choice.finish == Finish::ToolCalls && !calls;
+    waits || choice.parts.iter().any(empty)
 }
 
 fn read(mut reader: Box<dyn StreamReader>, pieces: &[&[u8]]) -> Vec<Event> {
@@ -193,24 +198,84 @@ fn told(client: &Client, events: &[Event], length: usize) {
     let complete = |events: &[Event]| matches!(events.last(), Some(Event::End));
     let shown = String::from_utf8_lossy(&bytes);
     assert_eq!(complete(&second), complete(events), "{}: {shown}", client.name);
-    let (first, second) = (said(events), said(&second));
-    for (choice, text) in &first {
-        let again = second.get(choice).map_or("", String::as_str);
-        // Messages have one answer. Where a stream breaks off within a call, text behind the call still waits.
-        let excused = *choice > 0 && client.name == "Messages" || !complete(events) && text.starts_with(again);
+    compare(&said(events), &said(&second), |choice, text, again| {
+        // Where a stream breaks off within a call, text behind the call still waits.
+        let excused = one_answer(client, choice) || !complete(events) && text.starts_with(again);
         assert!(again == text || excused, "{}: {choice} {text:?}: {shown}", client.name);
+    });
+}
+
+/// Messages have one answer.
+fn one_answer(client: &Client, choice: u32) -> bool {
+    choice > 0 && client.name == "Messages"
+}
+
+/// What a choice says.
+#[derive(Default)]
+struct Said {
+    text: String,
+    /// Refusals have no place of their own in Messages, where they are text.
+    refusal: String,
+}
+
+impl Said {
+    fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.refusal.is_empty()
+    }
+
+    /// All of it, to be compared. Where it refuses, in no order: dialects differ in where a refusal stands.
+    fn all(&self, refuses: bool) -> String {
+        let whole = format!("{}{}", self.text, self.refusal);
+        if !refuses {
+            return whole;
+        }
+        let mut letters: Vec<char> = whole.chars().collect();
+        letters.sort_unstable();
+        letters.into_iter().collect()
     }
 }
 
-/// The text of each choice.
-fn said(events: &[Event]) -> BTreeMap<u32, String> {
-    let mut all: BTreeMap<u32, String> = BTreeMap::new();
+/// Looks at each choice that either of them has, so that nothing is lost and nothing invented.
+fn compare(first: &BTreeMap<u32, Said>, second: &BTreeMap<u32, Said>, check: impl Fn(u32, &str, &str)) {
+    let choices: BTreeSet<u32> = first.keys().chain(second.keys()).copied().collect();
+    for choice in choices {
+        let (first, second) = (first.get(&choice), second.get(&choice));
+        let refuses = [first, second]
+            .into_iter()
+            .flatten()
+            .any(|said| !said.refusal.is_empty());
+        let of = |said: Option<&Said>| said.map(|said| said.all(refuses)).unwrap_or_default();
+        check(choice, &of(first), &of(second));
+    }
+}
+
+/// What each choice of an answer says.
+fn texts(answer: &Answer) -> BTreeMap<u32, Said> {
+    let said = |choice: &Choice| {
+        let mut said = Said::default();
+        for part in &choice.parts {
+            match &part.kind {
+                PartKind::Text { text, .. } => said.text.push_str(text),
+                PartKind::Refusal { text } => said.refusal.push_str(text),
+                _ => {}
+            }
+        }
+        said
+    };
+    let all = (0..).zip(answer.choices.iter().map(said));
+    all.filter(|(_, said)| !said.is_empty()).collect()
+}
+
+/// What each choice says.
+fn said(events: &[Event]) -> BTreeMap<u32, Said> {
+    let mut all: BTreeMap<u32, Said> = BTreeMap::new();
     for event in events {
-        if let Event::Text { choice, text, .. } = event
-            && !text.is_empty()
-        {
-            all.entry(*choice).or_default().push_str(text);
+        match event {
+            Event::Text { choice, text, .. } => all.entry(*choice).or_default().text.push_str(text),
+            Event::Refusal { choice, text, .. } => all.entry(*choice).or_default().refusal.push_str(text),
+            _ => {}
         }
     }
+    all.retain(|_, said| !said.is_empty());
     all
 }

@@ -69,7 +69,7 @@ pub fn run(read: Read, body: &[u8]) {
     };
     for place in &PLACES {
         let (written, report) = in_proportion(place.name, body.len(), || place.written(&request));
-        json::object(place.name, &written);
+        json::made_of(body, place.name, &written);
         assert!(
             written.len() <= 4000 + 100 * body.len(),
             "{} bytes became {}",

@@ -176,16 +176,17 @@ pub(super) fn explanation(view: &View<'_>) -> Option<String> {
         .flatten()
 }
 
-/// Why an answer ended. One that does not say it but calls functions waits for them.
+/// Why an answer ended. One that calls functions waits for them, also where a server that is not Anthropic's says only
+/// that the turn is over.
 pub(super) fn finish(view: &View<'_>, calls: bool) -> Finish {
     match view.text("stop_reason").as_deref() {
         Some("max_tokens") => Finish::Length,
-        Some("stop_sequence") => Finish::StopSequence(view.text("stop_sequence")),
         Some("tool_use") => Finish::ToolCalls,
         Some("pause_turn") => Finish::Pause,
         Some("refusal") => Finish::Refusal,
         Some("model_context_window_exceeded") => Finish::ContextFull,
-        None if calls => Finish::ToolCalls,
+        _ if calls => Finish::ToolCalls,
+        Some("stop_sequence") => Finish::StopSequence(view.text("stop_sequence")),
         // `end_turn`, and what Anthropic may add.
         _ => Finish::Stop,
     }

@@ -7,10 +7,11 @@ use crate::dialect::{AnswerError, ProviderWire as _};
 
 pub(super) fn read(body: &[u8]) -> Result<Answer, AnswerError> {
     let response: Response<'_> = serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
-    let parts = response.output.message.content.iter().flat_map(parts).collect();
+    let parts: Vec<Part> = response.output.message.content.iter().flat_map(parts).collect();
+    let called = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let choice = Choice {
         parts,
-        finish: finish(&response.stop_reason).map_err(malformed)?,
+        finish: finish(&response.stop_reason, called).map_err(malformed)?,
         logprobs: None,
     };
     Ok(Answer {
@@ -66,14 +67,16 @@ fn parts(block: &Block<'_>) -> Vec<Part> {
 }
 
 /// Why it ended; an error says what the model did wrong, so that there is no answer.
-pub(super) fn finish(reason: &str) -> Result<Finish, String> {
+pub(super) fn finish(reason: &str, called: bool) -> Result<Finish, String> {
     Ok(match reason {
         "tool_use" => Finish::ToolCalls,
         "max_tokens" => Finish::Length,
-        "stop_sequence" => Finish::StopSequence(None),
         "guardrail_intervened" | "content_filtered" => Finish::ContentFilter,
         "model_context_window_exceeded" => Finish::ContextFull,
         "malformed_model_output" | "malformed_tool_use" => return Err(format!("the model ended with {reason}")),
+        // Some models call and say that their turn is over. A call waits for its result, and clients go by the reason.
+        _ if called => Finish::ToolCalls,
+        "stop_sequence" => Finish::StopSequence(None),
         // `end_turn`, and what is new tells no more than the end.
         _ => Finish::Stop,
     })

@@ -26,6 +26,8 @@ pub(super) struct Reader {
     stopped: bool,
     over: bool,
     parts: u32,
+    /// Calls that were begun.
+    calls: u32,
     /// The blocks that are open, by the provider's index.
     blocks: BTreeMap<u32, Block>,
     /// Bytes of proofs and encrypted thoughts so far.
@@ -135,7 +137,7 @@ impl Reader {
             }
             "messageStop" if !self.stopped => {
                 let stop: MessageStop = read(payload)?;
-                match answer::finish(&stop.stop_reason) {
+                match answer::finish(&stop.stop_reason, self.calls > 0) {
                     Ok(finish) => {
                         self.close_all(events);
                         self.stopped = true;
@@ -172,6 +174,7 @@ impl Reader {
             signature: None,
         };
         let part = self.begin(start, events);
+        self.calls += 1;
         self.blocks.insert(index, Block { part, kind: Kind::Call });
     }
 

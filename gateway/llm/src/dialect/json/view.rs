@@ -29,6 +29,11 @@ impl<'a> View<'a> {
             .filter(|value| value.get() != "null")
     }
 
+    /// Whether a field is named at all, if only as null.
+    pub(crate) fn names(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
+    }
+
     /// A string.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.raw(key).and_then(text)

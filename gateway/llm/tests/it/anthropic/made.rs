@@ -298,6 +298,15 @@ fn finish() -> impl Strategy<Value = Finish> {
     ]
 }
 
+/// An answer that has ended with calls waits for them.
+fn ending(finish: Finish, parts: &[PartKind]) -> Finish {
+    let calls = parts.iter().any(|part| matches!(part, PartKind::ToolCall(_)));
+    match finish {
+        Finish::Stop | Finish::StopSequence(_) if calls => Finish::ToolCalls,
+        other => other,
+    }
+}
+
 pub fn answer() -> impl Strategy<Value = Answer> {
     let said = prop_oneof![
         text(prop::collection::vec(prop_oneof![place(), page()], 0..3)),
@@ -316,8 +325,8 @@ pub fn answer() -> impl Strategy<Value = Answer> {
             model: "claude".to_owned(),
             created: None,
             choices: vec![Choice {
+                finish: ending(finish, &parts),
                 parts: parts.into_iter().map(|kind| Part::new(kind, "")).collect(),
-                finish,
                 logprobs: None,
             }],
             usage: Usage {

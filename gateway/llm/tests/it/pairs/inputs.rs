@@ -57,6 +57,19 @@ pub(super) fn answers(feature: &str) -> impl Iterator<Item = (Wire, &'static str
 
 /// Streams of a feature, by the wire that they come over.
 pub(super) fn streams(feature: &str) -> impl Iterator<Item = (Wire, Vec<u8>)> {
+    written_down(feature).map(|(wire, text)| (wire, as_it_comes(wire, text)))
+}
+
+/// A stream that is written down as the golden files are.
+pub(super) fn as_it_comes(wire: Wire, text: &str) -> Vec<u8> {
+    match wire {
+        Wire::Converse => frames(text),
+        _ => text.as_bytes().to_vec(),
+    }
+}
+
+/// The text of the golden files of a feature.
+pub(super) fn written_down(feature: &str) -> impl Iterator<Item = (Wire, &'static str)> {
     use Wire as D;
     let all = golden! {
         "calls" ChatCompletions "streams/calls.chat.txt"
@@ -68,10 +81,7 @@ pub(super) fn streams(feature: &str) -> impl Iterator<Item = (Wire, Vec<u8>)> {
         "broken" Converse "streams/broken.converse.txt"
         "broken" Gemini "streams/broken.gemini.txt"
     };
-    some(all, feature).map(|(wire, text)| match wire {
-        Wire::Converse => (wire, frames(text)),
-        _ => (wire, text.as_bytes().to_vec()),
-    })
+    some(all, feature)
 }
 
 fn some<D: Copy, const N: usize>(

@@ -3,6 +3,7 @@
 //! What goes in stands in `tests/golden`, in the forms that the providers publish; what comes out, in snapshots: one for
 //! each client and feature of a request, one for each wire and feature of an answer or a stream.
 
+mod called;
 mod inputs;
 mod large;
 mod laws;

@@ -14,8 +14,8 @@ pub(in crate::dialect) fn of_arguments(given: Option<&RawValue>) -> Option<Cow<'
         return raw(r#"{"type":"object"}"#).map(Cow::Owned);
     };
     match View::of(given) {
-        Some(view) if view.raw("type").is_none() => in_front(given, &[("type", "object")]).map(Cow::Owned),
-        // With its type it is complete; what is no object at all, Anthropic tells the client about.
+        Some(view) if !view.names("type") => in_front(given, &[("type", "object")]).map(Cow::Owned),
+        // With its type it is complete; what is no object or no type at all, Anthropic tells the client about.
         _ => Some(Cow::Borrowed(given)),
     }
 }
@@ -26,7 +26,7 @@ pub(super) fn of_answer(given: &JsonSchema) -> Option<Cow<'_, RawValue>> {
     let said: Vec<(&str, &str)> = [("title", &given.name), ("description", &given.description)]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_deref()?)))
-        .filter(|(key, _)| view.as_ref().is_some_and(|view| view.raw(key).is_none()))
+        .filter(|(key, _)| view.as_ref().is_some_and(|view| !view.names(key)))
         .collect();
     if said.is_empty() {
         return Some(Cow::Borrowed(&*given.schema));
@@ -71,6 +71,8 @@ mod tests {
         );
         assert_eq!(arguments(Some(r#"{ "type" : "object" }"#)), r#"{ "type" : "object" }"#);
         assert_eq!(arguments(Some("[]")), "[]");
+        let null = r#"{"type":null}"#;
+        assert_eq!(arguments(Some(null)), null, "no name is given twice");
     }
 
     #[test]
@@ -89,6 +91,7 @@ mod tests {
             r#"{"title":"a","description":"b\"","type":"object"}"#
         );
         assert_eq!(answer(r#"{"title":"x"}"#, "a", None), r#"{"title":"x"}"#);
+        assert_eq!(answer(r#"{"title":null}"#, "a", None), r#"{"title":null}"#);
         assert_eq!(answer("true", "a", None), "true");
     }
 }
