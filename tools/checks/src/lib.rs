@@ -12,6 +12,7 @@ use serde::Deserialize;
 ///
 /// Test code (`[dev-dependencies]`) may also use the simulator, which is a provider that tests may call.
 pub const ALLOWED: &[(&str, &[&str])] = &[
+    ("tokenweir-budget", &["tokenweir-config"]),
     ("tokenweir-config", &[]),
     ("tokenweir-llm", &[]),
     ("tokenweir-prices", &["tokenweir-config"]),
