@@ -31,7 +31,7 @@ impl Name {
 }
 
 /// Makes a folder that nobody else may look into: rows name people.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

@@ -31,6 +31,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::Row;
+pub(crate) use files::make_folder;
 pub use reader::{Batch, Reader};
 use table::Table;
 pub use table::{SpoolHealth, Trouble};
@@ -130,7 +131,7 @@ impl Spool {
             folder: config.folder.clone(),
             source,
         };
-        files::make_folder(&config.folder).map_err(failed)?;
+        make_folder(&config.folder).map_err(failed)?;
         let lock = files::lock(&config.folder)
             .map_err(failed)?
             .ok_or_else(|| OpenError::InUse(config.folder.clone()))?;

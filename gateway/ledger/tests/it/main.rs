@@ -7,5 +7,7 @@
 )]
 
 mod child;
+mod database;
+mod ledger;
 mod rows;
 mod spool;

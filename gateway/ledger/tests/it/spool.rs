@@ -148,17 +148,7 @@ async fn what_was_confirmed_is_there_after_kill_nine_at_any_moment() {
 #[test]
 fn a_full_disk_confirms_nothing_holds_back_and_heals_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    // A file system of its own, in a mount namespace of its own; who is not root gets that in a user namespace.
-    let mount = r#"mount -t tmpfs -o size=1m ledger "$LEDGER_TEST_FOLDER" && exec "$@""#;
-    let me = fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own));
-    let mut before = vec!["unshare", "--mount"];
-    if me.unwrap() != 0 {
-        before.extend(["--user", "--map-root-user"]);
-    }
-    before.extend(["sh", "-c", mount, "sh"]);
-    let output = child::command(&before, "fills_a_disk", folder.path(), 0)
-        .output()
-        .unwrap();
+    let output = child::in_a_small_disk("fills_a_disk", folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
