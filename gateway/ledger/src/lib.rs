@@ -9,6 +9,7 @@
 pub mod frame;
 mod ledger;
 mod pseudonym;
+pub mod query;
 mod row;
 mod sender;
 pub mod sink;

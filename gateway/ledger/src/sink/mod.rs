@@ -3,7 +3,7 @@
 mod copy;
 mod partitions;
 mod postgres;
-mod schema;
+pub(crate) mod schema;
 mod sqlite;
 
 use std::time::Duration;

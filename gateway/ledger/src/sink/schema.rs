@@ -18,7 +18,7 @@ pub(super) const COLUMNS: &str = "at_us, request, attempt, request_id, tenant, k
      saved_cache, saved_coalescing, latency_us, first_token_us, status, outcome, error";
 
 /// What is added up: the column, and the sum over rows that it is.
-const MEASURES: &[(&str, &str)] = &[
+pub(crate) const MEASURES: &[(&str, &str)] = &[
     ("attempts", "count(*)"),
     ("requests", "sum(CASE WHEN attempt = 0 THEN 1 ELSE 0 END)"),
     ("errors", "sum(CASE WHEN outcome = 'error' THEN 1 ELSE 0 END)"),

@@ -9,5 +9,6 @@
 mod child;
 mod database;
 mod ledger;
+mod queries;
 mod rows;
 mod spool;
