@@ -11,6 +11,9 @@ use crate::escrow::{Answer, LONGEST_LEASE, Sync};
 /// from before it was sent; what remains is a clock that runs slower, or that is set back, by up to 2 s.
 pub const LEASE_MARGIN: u64 = 5_000;
 
+/// A moment that has passed by any clock.
+const ENDED: u64 = 1;
+
 /// What a holder asks for when it next speaks to the centre.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
@@ -45,7 +48,7 @@ pub struct Lease {
     reserved: AtomicU64,
     spent: AtomicU64,
     unbacked: AtomicU64,
-    /// Until when it lasts, in milliseconds of the holder's steady clock.
+    /// Until when it lasts, in milliseconds of the holder's steady clock; 0 before it has begun, [`ENDED`] once it has ended.
     until: AtomicU64,
     talk: Mutex<Talk>,
 }
@@ -133,10 +136,10 @@ impl Lease {
     /// here on, whether the message arrives or not.
     pub fn speak(&self, ask: Ask, now: u64) -> Sync {
         let mut talk = self.talk.lock();
-        talk.ended |= ask.end || self.has_run_out(now);
+        talk.ended |= ask.end || self.is_over(now);
         let keep = if talk.ended { Amount::ZERO } else { ask.keep };
         if talk.ended {
-            self.until.store(0, Ordering::Release);
+            self.until.store(ENDED, Ordering::Release);
         }
         // Before `spent` is read: what is free was never spent, whatever is settled meanwhile.
         let mut back = 0;
@@ -160,9 +163,9 @@ impl Lease {
         }
     }
 
-    /// A lease that was not renewed in time does not come back: somebody may have spoken for its holder since, and the store may
-    /// have forgotten that.
-    fn has_run_out(&self, now: u64) -> bool {
+    /// Whether nothing can be reserved from it any more, ever. A lease that was not renewed in time does not come back: somebody may
+    /// have spoken for its holder since, and the store may have forgotten that.
+    pub fn is_over(&self, now: u64) -> bool {
         let until = self.until.load(Ordering::Acquire);
         until != 0 && until <= now
     }
@@ -173,9 +176,9 @@ impl Lease {
     pub fn hear(&self, answer: &Answer, spoken: u64, now: u64) {
         let mut talk = self.talk.lock();
         talk.epoch = talk.epoch.max(answer.epoch);
-        talk.ended |= answer.done || self.has_run_out(now);
+        talk.ended |= answer.done || self.is_over(now);
         if talk.ended {
-            self.until.store(0, Ordering::Release);
+            self.until.store(ENDED, Ordering::Release);
         }
         let more = answer.granted.minus(talk.granted);
         talk.granted = talk.granted.plus(more);
@@ -187,10 +190,5 @@ impl Lease {
         self.free.fetch_add(more.get(), Ordering::AcqRel);
         self.until
             .fetch_max(spoken.saturating_add(LONGEST_LEASE - LEASE_MARGIN), Ordering::AcqRel);
-    }
-
-    /// Whether it has ended: nothing can be reserved from it any more.
-    pub fn has_ended(&self) -> bool {
-        self.talk.lock().ended
     }
 }

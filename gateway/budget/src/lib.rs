@@ -47,8 +47,11 @@
 //! an outage, and with the centre at hand it is no more than asking again.
 
 pub mod amount;
+pub mod budgets;
+pub mod clock;
 pub mod demand;
 pub mod escrow;
 pub mod ladder;
 pub mod lease;
+pub mod store;
 pub mod window;

@@ -20,7 +20,7 @@ pub const KEEP_DONE: u64 = 600_000;
 pub const CLOCK_SKEW: u64 = 5_000;
 
 /// Why a third party could not speak for a holder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, thiserror::Error)]
 pub enum ReconcileError {
     /// No such holder is in the account.
     #[error("the account has no such holder")]

@@ -68,6 +68,11 @@ impl Book {
         Self { head, accounts }
     }
 
+    /// The parts, for a store that keeps them apart.
+    pub fn parts(&self) -> (&Head, &BTreeMap<String, Account>) {
+        (&self.head, &self.accounts)
+    }
+
     /// Handles a holder's message.
     pub fn sync(&mut self, reference: &AccountRef, message: &Sync, centre: Centre<'_>) -> Answer {
         let now = self.begin(centre);

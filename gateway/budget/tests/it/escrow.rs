@@ -141,7 +141,7 @@ fn what_a_dead_holder_had_is_in_doubt_until_somebody_speaks_for_it() {
     // It was only cut off. Its lease has run out for it too, so it spends nothing more under this name.
     assert!(!dead.reserve(Amount::new(1), START + LONGEST_LEASE - LEASE_MARGIN));
     talk(&mut book, &account, &dead, need(10), later);
-    assert!(dead.has_ended());
+    assert!(dead.is_over(later));
     assert_eq!(free(&dead, later), 0);
 }
 
@@ -176,6 +176,33 @@ fn a_store_that_has_forgotten_grants_only_what_comes_back() {
         .expect("an account");
     talk(&mut book, &account, &lives, need(35), START);
     assert_eq!(free(&lives, START), 35);
+}
+
+#[test]
+fn what_was_given_back_before_a_crash_and_granted_to_another_is_not_granted_again() {
+    let (mut book, account) = (Book::registered(centre(START)), account(40));
+    let (first, second, third) = (Lease::new("first"), Lease::new("second"), Lease::new("third"));
+    talk(&mut book, &account, &first, need(40), START);
+    let kept = book.clone();
+    talk(&mut book, &account, &first, give_back(), START);
+    talk(&mut book, &account, &second, need(40), START);
+    assert_eq!(free(&second, START), 40);
+    let mut book = kept;
+    let crashed = Centre {
+        server: "b",
+        ..centre(START)
+    };
+    let answer = book.sync(&account, &first.speak(give_back(), START), crashed);
+    first.hear(&answer, START, START);
+    let answer = book.sync(&account, &third.speak(need(1), START), crashed);
+    assert_eq!(answer.granted.get(), 0);
+    // The holder of the money comes, and gives it back for good.
+    for ask in [need(0), give_back()] {
+        let answer = book.sync(&account, &second.speak(ask, START), crashed);
+        second.hear(&answer, START, START);
+    }
+    let answer = book.sync(&account, &third.speak(need(40), START), crashed);
+    assert_eq!(answer.granted.get(), 40);
 }
 
 #[test]

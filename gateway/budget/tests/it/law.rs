@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::world::World;
+use crate::world::{Nobody, World};
 
 /// `PROPTEST_CASES` asks for more.
 fn cases() -> ProptestConfig {
@@ -24,7 +24,7 @@ proptest! {
     ) {
         let mut world = World::new(first);
         for word in words {
-            world.step(word);
+            world.step(word, &mut Nobody);
             if let Some(overspent) = world.overspent() {
                 prop_assert!(false, "{overspent}");
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenweir_budget::amount::Amount;
-use tokenweir_budget::escrow::{AccountRef, Answer, Book, Centre, Grant, Sync, Terms};
+use tokenweir_budget::escrow::{AccountRef, Answer, Book, Centre, Grant, ReconcileError, Sync, Terms};
 use tokenweir_budget::lease::{Ask, Lease};
 use tokenweir_budget::window::{CalendarUnit, Reset, Resets, Rolling, Window, Zone};
 
@@ -62,6 +62,25 @@ impl Request {
     fn exposure(&self) -> u64 {
         self.charged.unwrap_or(self.worst)
     }
+}
+
+/// What happens at the centre.
+pub enum Operation<'a> {
+    Sync(&'a AccountRef, &'a Sync, &'a Answer),
+    Reconcile(&'a str, &'a str, Amount, Result<(), ReconcileError>),
+    Restore(&'a str, Amount, Result<(), ReconcileError>),
+}
+
+/// Sees everything that happens at the centre.
+pub trait Witness {
+    fn see(&mut self, operation: &Operation<'_>, centre: Centre<'_>, before: Option<&Book>, after: &Book);
+}
+
+/// Sees nothing.
+pub struct Nobody;
+
+impl Witness for Nobody {
+    fn see(&mut self, _: &Operation<'_>, _: Centre<'_>, _: Option<&Book>, _: &Book) {}
 }
 
 /// What a crash may bring back.
@@ -118,11 +137,11 @@ impl World {
         let terms = Terms {
             generation: 1,
             strict: true,
-            limit: Amount::new(60 + choices.below(100)),
+            limit: Amount::new(25 + choices.below(60)),
             grants: Vec::new(),
             carry_over: Amount::new(choices.below(3) * 30),
         };
-        let durable = choices.below(3) == 0;
+        let durable = choices.below(4) == 0;
         let mut world = Self {
             now: BEGIN,
             book: None,
@@ -175,11 +194,11 @@ impl World {
     }
 
     /// One step, as the word says.
-    pub fn step(&mut self, word: u64) {
+    pub fn step(&mut self, word: u64, witness: &mut impl Witness) {
         let mut choices = Choices::of(word);
         let replica = choices.index(REPLICAS);
         match choices.below(100) {
-            0..=40 => self.request(replica, &mut choices),
+            0..=40 => self.request(replica, &mut choices, witness),
             41..=55 => self.settle(&mut choices),
             56..=67 => {
                 let ask = Ask {
@@ -189,28 +208,28 @@ impl World {
                     end: choices.below(12) == 0,
                 };
                 let account = self.account(replica);
-                self.talk(replica, &account, ask, &mut choices);
+                self.talk(replica, &account, ask, &mut choices, witness);
             }
             68..=75 => self.now += STEPS[choices.index(STEPS.len())],
-            76..=79 => self.deliver(&mut choices),
+            76..=79 => self.deliver(&mut choices, witness),
             80..=82 => self.kill(replica),
             83 => self.down = !self.down,
             84 => self.replicas[replica].skew = Self::skew(&mut choices),
-            85..=86 => self.kept = Kept(self.book.clone()),
-            87..=89 => self.crash(&mut choices),
-            90 => {
+            85..=87 => self.kept = Kept(self.book.clone()),
+            88..=90 => self.crash(&mut choices),
+            91 => {
                 self.resets = Resets {
                     count: self.resets.count + 1,
                     at: self.now,
                 };
             }
-            91 => self.configure(&mut choices),
-            92..=94 => {
+            92 => self.configure(&mut choices),
+            93..=94 => {
                 self.replicas[replica].terms = self.terms.clone();
                 self.replicas[replica].resets = self.resets;
             }
-            95..=98 => self.reconcile(&mut choices),
-            _ => self.restore(&mut choices),
+            95..=97 => self.reconcile(&mut choices, witness),
+            _ => self.restore(&mut choices, witness),
         }
     }
 
@@ -233,9 +252,10 @@ impl World {
     }
 
     fn lease(&mut self, replica: usize, account: &str) -> Arc<Lease> {
+        let now = self.clock(replica);
         let leases = &mut self.replicas[replica].leases;
         if let Some(lease) = leases.get(account)
-            && !lease.has_ended()
+            && !lease.is_over(now)
         {
             return Arc::clone(lease);
         }
@@ -245,7 +265,7 @@ impl World {
         lease
     }
 
-    fn request(&mut self, replica: usize, choices: &mut Choices) {
+    fn request(&mut self, replica: usize, choices: &mut Choices, witness: &mut impl Witness) {
         let worst = 1 + choices.below(25);
         let account = self.account(replica);
         let lease = self.lease(replica, &account.account);
@@ -258,7 +278,7 @@ impl World {
                 keep: Amount::new(u64::MAX),
                 end: false,
             };
-            self.talk(replica, &account, ask, choices);
+            self.talk(replica, &account, ask, choices, witness);
             if !lease.reserve(amount, self.clock(replica)) {
                 return;
             }
@@ -274,7 +294,14 @@ impl World {
     }
 
     /// A conversation, or what the network makes of it.
-    fn talk(&mut self, replica: usize, account: &AccountRef, ask: Ask, choices: &mut Choices) {
+    fn talk(
+        &mut self,
+        replica: usize,
+        account: &AccountRef,
+        ask: Ask,
+        choices: &mut Choices,
+        witness: &mut impl Witness,
+    ) {
         let lease = self.lease(replica, &account.account);
         let spoken = self.clock(replica);
         let message = lease.speak(ask, spoken);
@@ -286,7 +313,7 @@ impl World {
             self.delayed.push(Delayed::Question(account.clone(), message));
             return;
         }
-        let answer = self.hear(account, &message);
+        let answer = self.hear(account, &message, witness);
         match fate {
             2 => {}
             3 => self.delayed.push(Delayed::Answer(lease, answer, spoken, replica)),
@@ -294,21 +321,24 @@ impl World {
         }
     }
 
-    fn hear(&mut self, account: &AccountRef, message: &Sync) -> Answer {
-        let mut book = self.book.take().unwrap_or_else(|| self.at_centre(Book::found_missing));
+    fn hear(&mut self, account: &AccountRef, message: &Sync, witness: &mut impl Witness) -> Answer {
+        let before = self.book.take();
+        let mut book = before.clone().unwrap_or_else(|| self.at_centre(Book::found_missing));
         let answer = self.at_centre(|centre| book.sync(account, message, centre));
+        let operation = Operation::Sync(account, message, &answer);
+        self.at_centre(|centre| witness.see(&operation, centre, before.as_ref(), &book));
         self.book = Some(book);
         answer
     }
 
-    fn deliver(&mut self, choices: &mut Choices) {
+    fn deliver(&mut self, choices: &mut Choices, witness: &mut impl Witness) {
         if self.delayed.is_empty() || self.down {
             return;
         }
         let which = choices.index(self.delayed.len());
         match self.delayed.swap_remove(which) {
             Delayed::Question(account, message) => {
-                self.hear(&account, &message);
+                self.hear(&account, &message, witness);
             }
             Delayed::Answer(lease, answer, spoken, replica) => lease.hear(&answer, spoken, self.clock(replica)),
         }
@@ -365,14 +395,14 @@ impl World {
                 until: self.now + 1_000 * choices.below(300),
             });
         } else {
-            let limit = 30 + choices.below(150);
+            let limit = 15 + choices.below(80);
             self.most = self.most.max(limit);
             self.terms.limit = Amount::new(limit);
         }
     }
 
     /// Somebody with proof speaks for a holder: what providers have charged for it, and may yet charge.
-    fn reconcile(&mut self, choices: &mut Choices) {
+    fn reconcile(&mut self, choices: &mut Choices, witness: &mut impl Witness) {
         if self.down || self.requests.is_empty() {
             return;
         }
@@ -387,15 +417,18 @@ impl World {
             .filter(|request| request.account == account && Arc::ptr_eq(&request.lease, &lease))
             .map(Request::exposure)
             .sum();
-        if let Some(mut book) = self.book.take() {
+        if let Some(before) = self.book.take() {
+            let (mut book, spent) = (before.clone(), Amount::new(spent));
             // Refused while the lease lasts.
-            let _ = self.at_centre(|centre| book.reconcile(&account, lease.holder(), Amount::new(spent), centre));
+            let outcome = self.at_centre(|centre| book.reconcile(&account, lease.holder(), spent, centre));
+            let operation = Operation::Reconcile(&account, lease.holder(), spent, outcome);
+            self.at_centre(|centre| witness.see(&operation, centre, Some(&before), &book));
             self.book = Some(book);
         }
     }
 
     /// Somebody with proof ends a presumption: what all requests may cost, and all that leases of living replicas hold.
-    fn restore(&mut self, choices: &mut Choices) {
+    fn restore(&mut self, choices: &mut Choices, witness: &mut impl Witness) {
         let accounts: Vec<String> = self.bounds.keys().cloned().collect();
         if self.down
             || accounts.is_empty()
@@ -408,9 +441,12 @@ impl World {
         }
         let account = &accounts[choices.index(accounts.len())];
         let at_most = self.exposure(account) + self.held(account);
-        if let Some(mut book) = self.book.take() {
+        if let Some(before) = self.book.take() {
+            let (mut book, at_most) = (before.clone(), Amount::new(at_most));
             // Refused where the account does not exist.
-            let _ = self.at_centre(|centre| book.restore(account, Amount::new(at_most), centre));
+            let outcome = self.at_centre(|centre| book.restore(account, at_most, centre));
+            let operation = Operation::Restore(account, at_most, outcome);
+            self.at_centre(|centre| witness.see(&operation, centre, Some(&before), &book));
             self.book = Some(book);
         }
     }
