@@ -18,6 +18,8 @@ pub enum ConditionType {
     Ready,
     /// Requests that are sent there are answered.
     Healthy,
+    /// It is known what its models cost.
+    Priced,
 }
 
 impl ConditionType {
@@ -29,6 +31,7 @@ impl ConditionType {
             Self::Programmed => "Programmed",
             Self::Ready => "Ready",
             Self::Healthy => "Healthy",
+            Self::Priced => "Priced",
         }
     }
 }
@@ -161,6 +164,14 @@ reasons! {
     Unhealthy,
     /// No gateway pod has told how it is.
     NotReported,
+    /// Every model has a price.
+    AllPriced,
+    /// Every model has a price, and the two tables of prices give different ones; the first one's is used.
+    SourcesDisagree,
+    /// Some models have no price. They are counted in tokens and are not free.
+    Unpriced,
+    /// The provider lists no models. Each is priced by the name under which it is asked for.
+    AnyModel,
 }
 
 impl fmt::Display for Reason {

@@ -193,6 +193,15 @@ pub(crate) fn value_of_match() -> Rule {
     )
 }
 
+/// A decimal of dollars, or one to multiply dollars with.
+pub(crate) fn money(name: &str) -> Rule {
+    rule(
+        "self.matches('^[0-9]{1,7}([.][0-9]{1,9})?$')",
+        &format!("{name} is '%s'; write a decimal below 10000000 with up to 9 decimals, such as 0.25"),
+        &["self"],
+    )
+}
+
 /// The name of a region.
 pub(crate) fn region() -> Rule {
     rule(

@@ -9,6 +9,7 @@ mod gateway;
 mod header_changes;
 mod health;
 mod matching;
+mod price;
 mod provider;
 mod refs;
 mod route;
@@ -27,6 +28,7 @@ pub use gateway::{
 pub use header_changes::{HeaderChanges, HeaderLine};
 pub use health::{ActiveProbe, Outlier, ProviderHealth};
 pub use matching::{BodyMatch, HeaderMatch, MatchType, RouteMatch};
+pub use price::{LengthTier, ModelPrice, PriceChange, TokenRates};
 pub use provider::{
     ANTHROPIC_ENDPOINT, Azure, BackendRef, CredentialScheme, Credentials, ModelProvider, ModelProviderSpec,
     ModelProviderStatus, OPENAI_ENDPOINT, ProviderLimits, ProviderModel, ProviderTimeouts, ProviderType,

@@ -4,8 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokenweir_config::ProviderKind;
 
-use crate::api::{Aws, Google, ProviderHealth, ProviderTls, Scheme, SecretKeyRef};
+use crate::api::{Aws, Google, ModelPrice, PriceChange, ProviderHealth, ProviderTls, Scheme, SecretKeyRef};
 use crate::{Duration, rules};
 
 /// Where OpenAI itself answers: the endpoint of a provider of type `OpenAI` that names none.
@@ -210,6 +211,20 @@ pub enum ProviderType {
     Vertex,
 }
 
+impl From<ProviderType> for ProviderKind {
+    fn from(provider: ProviderType) -> Self {
+        match provider {
+            ProviderType::OpenAI => Self::OpenAI,
+            ProviderType::OpenAICompatible => Self::OpenAICompatible,
+            ProviderType::Anthropic => Self::Anthropic,
+            ProviderType::AzureOpenAI => Self::AzureOpenAI,
+            ProviderType::Bedrock => Self::Bedrock,
+            ProviderType::Gemini => Self::Gemini,
+            ProviderType::Vertex => Self::Vertex,
+        }
+    }
+}
+
 /// A Service whose pods answer.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -280,7 +295,7 @@ pub struct Azure {
 }
 
 /// A model of a provider.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderModel {
     /// The provider's own name for it.
@@ -293,6 +308,16 @@ pub struct ProviderModel {
     #[schemars(length(max = 8), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub aliases: Vec<String>,
+
+    /// What it costs. Absent: what the bundled tables of prices say about its name; without a price there it is counted in
+    /// tokens and is not free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<ModelPrice>,
+
+    /// What it costs from some times on, in place of what held before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub price_changes: Vec<PriceChange>,
 }
 
 /// Limits on what each gateway pod sends.
@@ -381,7 +406,7 @@ pub struct ModelProviderStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted`, `ResolvedRefs`, `Programmed` and `Healthy`.
+    /// `Accepted`, `ResolvedRefs`, `Programmed`, `Healthy` and `Priced`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -14,6 +14,7 @@ mod gateway;
 mod headers;
 mod inputs;
 mod matching;
+mod price;
 mod provider;
 mod references;
 mod region;

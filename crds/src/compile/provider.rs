@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokenweir_config::{
-    ActiveProbe, Credential, HeaderCredential, Health, Model, Outlier, Provider, ProviderKind, ProviderLimits,
-    ServiceRef, Timeouts, Upstream,
+    ActiveProbe, Credential, HeaderCredential, Health, Model, Outlier, Provider, ProviderLimits, ServiceRef, Timeouts,
+    Upstream,
 };
 
 use super::egress::Egress;
-use super::{Inputs, Problem, cloud, edge};
+use super::{Inputs, Problem, cloud, edge, price};
 use crate::api::{
     self, ANTHROPIC_ENDPOINT, CredentialScheme, ModelProvider, ModelProviderSpec, OPENAI_ENDPOINT, ProviderType,
 };
@@ -74,20 +74,12 @@ fn provider(inputs: &Inputs<'_>, egress: Option<&Egress<'_>>, spec: &ModelProvid
         Upstream::Service(_) => None,
     };
     Ok(Provider {
-        kind: match spec.provider_type {
-            ProviderType::OpenAI => ProviderKind::OpenAI,
-            ProviderType::OpenAICompatible => ProviderKind::OpenAICompatible,
-            ProviderType::Anthropic => ProviderKind::Anthropic,
-            ProviderType::AzureOpenAI => ProviderKind::AzureOpenAI,
-            ProviderType::Bedrock => ProviderKind::Bedrock,
-            ProviderType::Gemini => ProviderKind::Gemini,
-            ProviderType::Vertex => ProviderKind::Vertex,
-        },
+        kind: spec.provider_type.into(),
         upstream,
         credential,
         region: spec.region().map(str::to_owned),
         azure_api_version: spec.azure.as_ref().and_then(|azure| azure.api_version.clone()),
-        models: models(spec),
+        models: models(spec)?,
         limits: ProviderLimits {
             max_in_flight: spec.limits.max_in_flight,
             requests_per_minute: spec.limits.requests_per_minute,
@@ -226,20 +218,20 @@ pub fn check_backend_ref(provider: &ModelProvider, services: &BTreeMap<String, B
     ))
 }
 
-fn models(spec: &ModelProviderSpec) -> Vec<Model> {
-    let mut models: Vec<Model> = spec
-        .models
-        .iter()
-        .map(|model| Model {
+fn models(spec: &ModelProviderSpec) -> Result<Vec<Model>, Problem> {
+    let of = |(index, model): (usize, &api::ProviderModel)| {
+        Ok(Model {
             name: model.name.clone(),
             aliases: model.aliases.clone(),
+            prices: price::prices(model, index)?,
         })
-        .collect();
+    };
+    let mut models: Vec<Model> = spec.models.iter().enumerate().map(of).collect::<Result<_, _>>()?;
     for model in &mut models {
         model.aliases.sort();
     }
     models.sort_by(|a, b| a.name.cmp(&b.name));
-    models
+    Ok(models)
 }
 
 /// The provider's own name for what a route asks for, or nothing if it has no such model.

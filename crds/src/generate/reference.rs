@@ -76,6 +76,7 @@ pub(super) fn conditions() -> String {
         ),
         (ConditionType::Ready, "the object does its work now"),
         (ConditionType::Healthy, "requests that are sent there are answered"),
+        (ConditionType::Priced, "it is known what the provider's models cost"),
     ] {
         let _ = writeln!(text, "| `{kind}` | {meaning} |");
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::edge::{KeyPair, Limits, Proxy, UpstreamTls};
+use crate::price::Price;
 use crate::resilience::Health;
 use crate::route::Route;
 
@@ -316,6 +317,9 @@ pub struct Model {
     /// Other names under which a route's backend may ask for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// What the object says that it costs, by time. Empty: what the bundled tables say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Price>,
 }
 
 /// Limits on what one gateway pod sends to a provider.

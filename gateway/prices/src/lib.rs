@@ -11,6 +11,7 @@ mod bound;
 mod compare;
 mod cost;
 mod counts;
+mod model;
 mod names;
 mod table;
 
@@ -18,5 +19,6 @@ pub use bound::{Bounds, CacheWrites, worst_case};
 pub use compare::Disagreement;
 pub use cost::{Cost, Femto, Kind, cost};
 pub use counts::{Counts, Reported};
+pub use model::Priced;
 pub use names::Family;
 pub use table::{Entry, Found, Source, Tables, bundled};

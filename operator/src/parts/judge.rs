@@ -18,6 +18,8 @@ pub struct Judged {
     pub programmed: Finding,
     /// What it leads to is well; for what leads nowhere there is no such finding.
     pub healthy: Option<Finding>,
+    /// It is known what it costs; only providers have such a finding.
+    pub priced: Option<Finding>,
     /// False if the message of `programmed` names a generation that may be too new.
     exact: bool,
 }
@@ -29,6 +31,7 @@ pub fn judge(found: &Found, idle: &str) -> Judged {
         resolved: found.verdict.resolved_refs(),
         programmed: programmed(&found.parts, idle),
         healthy: None,
+        priced: None,
         exact: found.parts.iter().any(|part| part.entry.exact),
     }
 }
@@ -38,6 +41,13 @@ impl Judged {
     #[must_use]
     pub fn with_health(mut self, healthy: Finding) -> Self {
         self.healthy = Some(healthy);
+        self
+    }
+
+    /// The same with a finding on prices.
+    #[must_use]
+    pub fn with_prices(mut self, priced: Finding) -> Self {
+        self.priced = Some(priced);
         self
     }
 
@@ -61,8 +71,13 @@ impl Judged {
         ] {
             set_condition(&mut conditions, kind, finding, generation, now);
         }
-        if let Some(healthy) = &self.healthy {
-            set_condition(&mut conditions, ConditionType::Healthy, healthy, generation, now);
+        for (kind, finding) in [
+            (ConditionType::Healthy, &self.healthy),
+            (ConditionType::Priced, &self.priced),
+        ] {
+            if let Some(finding) = finding {
+                set_condition(&mut conditions, kind, finding, generation, now);
+            }
         }
         conditions
     }

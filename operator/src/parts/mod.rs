@@ -6,6 +6,7 @@
 mod dereference;
 mod error;
 mod judge;
+mod prices;
 mod provider;
 mod route;
 

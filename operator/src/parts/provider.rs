@@ -8,7 +8,9 @@ use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use tokenweir_crds::api::{ModelProvider, ModelProviderStatus};
 use tokenweir_crds::compile::check_backend_ref;
+use tokenweir_prices::bundled;
 
+use super::prices::priced;
 use super::{PartError, Subject, dereference, judge, provider_health};
 use crate::context::Context;
 use crate::kubernetes::{Statuses, patch_unreadable};
@@ -72,10 +74,13 @@ impl Reconciler for ProviderReconciler {
             .map(|status| status.conditions.as_slice())
             .unwrap_or_default();
         let health = provider_health(&self.context, &namespace, &found, &object.name_any());
-        let judged = judge(&found, IDLE).with_health(health);
+        let now = self.context.clock.now();
+        let judged = judge(&found, IDLE)
+            .with_health(health)
+            .with_prices(priced(&object.spec, bundled(), now));
         let status = ModelProviderStatus {
             observed_generation: generation,
-            conditions: judged.conditions(conditions, generation, self.context.clock.now()),
+            conditions: judged.conditions(conditions, generation, now),
         };
         self.statuses
             .write(object, before.as_ref(), &status)

@@ -17,6 +17,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("tokenweir-llm", &[]),
     ("tokenweir-prices", &["tokenweir-config"]),
     ("tokenweir-signals", &[]),
+    ("tokenweir-tokens", &["tokenweir-llm"]),
     ("tokenweir-process", &[]),
     ("tokenweir-checks", &[]),
     ("tokenweir-crds", &["tokenweir-config"]),
@@ -31,11 +32,17 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "tokenweir-llm",
             "tokenweir-process",
             "tokenweir-signals",
+            "tokenweir-tokens",
         ],
     ),
     (
         "tokenweir-operator",
-        &["tokenweir-config", "tokenweir-crds", "tokenweir-process"],
+        &[
+            "tokenweir-config",
+            "tokenweir-crds",
+            "tokenweir-prices",
+            "tokenweir-process",
+        ],
     ),
     (
         "tokenweir-adapter",
@@ -52,6 +59,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
             "tokenweir-config",
             "tokenweir-crds",
             "tokenweir-llm",
+            "tokenweir-prices",
             "tokenweir-process",
             "tokenweir-signals",
         ],
@@ -85,6 +93,7 @@ pub const PURE: &[(&str, &[&str])] = &[
     ("tokenweir-llm", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
     ("tokenweir-prices", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
     ("tokenweir-signals", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
+    ("tokenweir-tokens", &["kube", "k8s-openapi", "tokio", "hyper", "axum"]),
     ("tokenweir-crds", &["tokio", "hyper", "axum"]),
 ];
 

@@ -33,7 +33,7 @@ pub(crate) struct Vision {
 impl Vision {
     /// Tokens of an image; the most that one can have if its size is not known.
     pub(super) fn estimate(self, source: &Source) -> u64 {
-        size(source).map_or(self.tokens, |(width, height)| self.of_size(width, height))
+        image_size(source).map_or(self.tokens, |(width, height)| self.of_size(width, height))
     }
 
     fn of_size(self, width: u64, height: u64) -> u64 {
@@ -50,8 +50,8 @@ impl Vision {
     }
 }
 
-/// Width and height in pixels, where the image is here.
-fn size(source: &Source) -> Option<(u64, u64)> {
+/// Width and height of an image in pixels, where the image is here and of a kind that is known.
+pub fn image_size(source: &Source) -> Option<(u64, u64)> {
     let Source::Inline(media) = source else {
         return None;
     };

@@ -27,6 +27,7 @@ mod image;
 mod input;
 
 pub(crate) use image::Vision;
+pub use image::image_size;
 pub use input::estimate_input;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,4 +7,5 @@
 )]
 
 mod laws;
+mod own;
 mod published;
