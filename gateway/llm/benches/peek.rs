@@ -5,7 +5,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokenweir_llm::{Edits, Operation, Peek, Pieces};
+use tokenweir_llm::{Edits, FieldPaths, Operation, Peek, Pieces};
 
 /// Bytes of a body: a short question, a conversation, a conversation with an image.
 const SIZES: [usize; 3] = [256, 8 * 1024, 128 * 1024];
@@ -68,6 +68,25 @@ fn peek(bencher: Bencher<'_, '_>, size: usize) {
     bencher
         .counter(BytesCount::new(pieces.len()))
         .bench(|| Peek::parse(Operation::Chat, divan::black_box(&pieces).clone()).map(|peek| peek.stream()));
+}
+
+/// Scalars by their paths, as conditions of routes name them: one, and as many as a route may name.
+#[divan::bench(args = [1, 16])]
+fn fields(bencher: Bencher<'_, '_>, count: usize) {
+    let text = "x".repeat(64);
+    let metadata: Vec<String> = (0..128).map(|n| format!(r#""field{n}":"{text}""#)).collect();
+    let body = Bytes::from(format!(
+        r#"{{"model":"assistant","metadata":{{{}}}}}"#,
+        metadata.join(",")
+    ));
+    let mut paths = FieldPaths::default();
+    for n in 0..count {
+        paths.add(&format!("metadata.field{n}"));
+    }
+    let body = pieces(&body);
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench(|| paths.read(divan::black_box(&body)).map(|values| values.len()));
 }
 
 /// What of `peek` is the look at whether the body is text at all.

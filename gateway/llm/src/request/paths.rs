@@ -1,9 +1,12 @@
 //! Scalars of a request that are named by their paths, such as `metadata.team`.
 
+use std::ops::Range;
+
 use super::RequestError;
 use super::fields;
-use super::find::{Lost, find, find_in};
+use super::find::{Lost, find};
 use super::pieces::Pieces;
+use super::scan::Wanted;
 
 /// Longest value that is read, in bytes: what it is compared with is no longer, and a pattern must not run over a
 /// document that somebody put there.
@@ -16,16 +19,22 @@ const LONGEST_WRITTEN: usize = LONGEST_VALUE * 6 + 2;
 /// One pass over the body finds all of them. Objects on the way are looked into, lists are not.
 #[derive(Debug, Clone, Default)]
 pub struct FieldPaths {
-    /// The different first names.
-    heads: Vec<Box<str>>,
-    paths: Vec<Path>,
+    tree: Tree,
+    /// Where each path ends in the tree.
+    ends: Vec<usize>,
 }
 
+/// The names on all paths, each behind the one before it on its way.
+#[derive(Debug, Clone, Default)]
+struct Tree(Vec<Node>);
+
 #[derive(Debug, Clone)]
-struct Path {
-    written: Box<str>,
-    head: usize,
-    rest: Vec<Box<str>>,
+struct Node {
+    name: Box<str>,
+    /// The name before it; `None`: it stands in the body itself.
+    before: Option<usize>,
+    /// Whether there are names behind it.
+    is_entered: bool,
 }
 
 /// What stands at a path.
@@ -42,58 +51,82 @@ pub enum FieldValue {
 impl FieldPaths {
     /// The number of a path, which is added if it is not there yet.
     pub fn add(&mut self, path: &str) -> usize {
-        if let Some(known) = self.paths.iter().position(|known| &*known.written == path) {
-            return known;
-        }
-        let mut names = path.split('.');
-        let first = names.next().unwrap_or_default();
-        let head = self.heads.iter().position(|head| &**head == first);
-        let head = head.unwrap_or_else(|| {
-            self.heads.push(first.into());
-            self.heads.len() - 1
-        });
-        self.paths.push(Path {
-            written: path.into(),
-            head,
-            rest: names.map(Into::into).collect(),
-        });
-        self.paths.len() - 1
+        let end = path
+            .split('.')
+            .fold(None, |before, name| Some(self.tree.add(before, name)));
+        // Splitting gives one name at least.
+        let end = end.unwrap_or_default();
+        self.ends.iter().position(|known| *known == end).unwrap_or_else(|| {
+            self.ends.push(end);
+            self.ends.len() - 1
+        })
     }
 
     /// What stands at each path, in the order of their numbers.
     ///
     /// An error if a name on the way is given twice, as client, gateway and provider could then read different values.
     pub fn read(&self, body: &Pieces) -> Result<Vec<FieldValue>, RequestError> {
-        let top = find(body, self.heads.as_slice()).map_err(|why| match why {
+        let found = find(body, &self.tree).map_err(|why| match why {
             Lost::Unreadable(why) => why,
-            Lost::Twice(head) => twice(&self.heads[head]),
+            Lost::Twice(name) => twice(&self.tree.path(name)),
         })?;
-        let value = |path: &Path| match top.values[path.head].clone() {
-            None => Ok(FieldValue::Absent),
-            Some(range) => path.value(&body.get(range)),
+        let value = |end: &usize| match found.values[*end].clone() {
+            None => FieldValue::Absent,
+            // Whatever it is, it is nothing to be compared with.
+            Some(place) if place.len() > LONGEST_WRITTEN => FieldValue::Opaque,
+            Some(place) => scalar(&body.get(place)),
         };
-        self.paths.iter().map(value).collect()
+        Ok(self.ends.iter().map(value).collect())
     }
 }
 
-impl Path {
-    fn value(&self, mut text: &[u8]) -> Result<FieldValue, RequestError> {
-        for name in &self.rest {
-            if text.first() != Some(&b'{') {
-                return Ok(FieldValue::Absent);
-            }
-            let [place] = match find_in(text, &[&**name]) {
-                Ok(fields) => fields.values,
-                Err(Lost::Twice(_)) => return Err(twice(&self.written)),
-                // The provider will say so too.
-                Err(Lost::Unreadable(_)) => return Ok(FieldValue::Opaque),
-            };
-            match place.and_then(|place| text.get(place)) {
-                Some(inner) => text = inner,
-                None => return Ok(FieldValue::Absent),
-            }
+impl Tree {
+    /// The number of a name behind another one.
+    fn add(&mut self, before: Option<usize>, name: &str) -> usize {
+        if let Some(known) = self.position(before, name.as_bytes()) {
+            return known;
         }
-        Ok(scalar(text))
+        if let Some(node) = before.and_then(|before| self.0.get_mut(before)) {
+            node.is_entered = true;
+        }
+        self.0.push(Node {
+            name: name.into(),
+            before,
+            is_entered: false,
+        });
+        self.0.len() - 1
+    }
+
+    /// The path that leads to a name, as it is written.
+    fn path(&self, number: usize) -> String {
+        let mut path = self.0[number].name.to_string();
+        let mut before = self.0[number].before;
+        while let Some(number) = before {
+            path = format!("{}.{path}", self.0[number].name);
+            before = self.0[number].before;
+        }
+        path
+    }
+}
+
+impl Wanted for Tree {
+    type Places = Vec<Option<Range<usize>>>;
+
+    fn places(&self) -> Self::Places {
+        vec![None; self.0.len()]
+    }
+
+    fn position(&self, within: Option<usize>, name: &[u8]) -> Option<usize> {
+        let mut nodes = self.0.iter();
+        nodes.position(|node| node.before == within && node.name.as_bytes() == name)
+    }
+
+    fn is_entered(&self, number: usize) -> bool {
+        self.0[number].is_entered
+    }
+
+    fn around(&self, number: usize) -> Option<usize> {
+        self.0[number].before
     }
 }
 
@@ -108,7 +141,6 @@ fn scalar(text: &[u8]) -> FieldValue {
     let value = match text.first() {
         None => return FieldValue::Absent,
         Some(b'[' | b'{') => None,
-        _ if text.len() > LONGEST_WRITTEN => None,
         _ if text == b"null" => return FieldValue::Absent,
         Some(b'"') => std::str::from_utf8(text).ok().and_then(fields::string),
         Some(_) => std::str::from_utf8(text).ok().map(Into::into),
@@ -125,6 +157,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::request::find::scan;
 
     fn read(paths: &[&str], body: &str) -> Result<Vec<FieldValue>, RequestError> {
         read_cut(paths, body, &[])
@@ -191,7 +224,8 @@ mod tests {
     fn a_path_is_looked_for_once_however_often_it_is_wanted() {
         let mut paths = FieldPaths::default();
         assert_eq!(["a.b", "a.c", "a.b", "d"].map(|path| paths.add(path)), [0, 1, 0, 2]);
-        assert_eq!(paths.heads, ["a".into(), "d".into()]);
+        let names: Vec<&str> = paths.tree.0.iter().map(|node| &*node.name).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
     }
 
     #[test]
@@ -207,6 +241,62 @@ mod tests {
             "invalid value for 'metadata.team': expected a field that is given once"
         );
         assert_eq!(read(&["metadata.y"], body).unwrap(), [FieldValue::Absent]);
+        // What is looked into as a whole, and what follows it, is given once too.
+        let twice = r#"{"metadata":{"team":"red"},"metadata":{"user":"a"}}"#;
+        let error = read(&["metadata.x.y"], twice).unwrap_err();
+        assert_eq!(error.param(), Some("metadata"));
+    }
+
+    #[test]
+    fn sixteen_paths_cost_one_pass_over_the_body() {
+        let fields = |name: &str| -> Value { (0..64).map(|n| (format!("{name}{n}"), json!(n))).collect() };
+        let mut body = fields("top");
+        body["metadata"] = fields("field");
+        body["metadata"]["deep"] = fields("deep");
+        let body = Pieces::from(Bytes::from(body.to_string()));
+        let mut paths = FieldPaths::default();
+        for n in 0..8 {
+            paths.add(&format!("metadata.field{n}"));
+            paths.add(&format!("metadata.deep.deep{n}"));
+        }
+        let mut visited = 0;
+        let pieces = body
+            .iter()
+            .map(|piece| &**piece)
+            .inspect(|piece| visited += piece.len());
+        let found = scan(pieces, &paths.tree).unwrap();
+        // What a scan has found has its place in the body already, so that nothing is looked at again but these values.
+        assert_eq!(visited, body.len());
+        assert!(found.values.iter().all(Option::is_some));
+        let expected: Vec<FieldValue> = (0..16).map(|n| text(&(n / 2).to_string())).collect();
+        assert_eq!(paths.read(&body).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_object_on_the_way_that_a_parser_must_judge_is_read_by_it_or_not_at_all() {
+        let paths = ["a.b.c", "a.d", "a", "e"];
+        // A name in disguise, in an object in an object.
+        let escaped = r#"{"a":{"b":{"\u0063":1},"d":"x"},"e":2}"#;
+        let expected = [text("1"), text("x"), FieldValue::Opaque, text("2")];
+        assert_eq!(read(&paths, escaped).unwrap(), expected);
+        // A name that is no text.
+        let broken = r#"{"a":{"b":{"\ud800":1},"d":"x"},"e":2}"#;
+        let expected = [FieldValue::Opaque, text("x"), FieldValue::Opaque, text("2")];
+        assert_eq!(read(&paths, broken).unwrap(), expected);
+        let broken = r#"{"a":{"\ud800":{},"b":{"c":1}},"e":2}"#;
+        let expected = [FieldValue::Opaque, FieldValue::Opaque, FieldValue::Opaque, text("2")];
+        assert_eq!(read(&paths, broken).unwrap(), expected);
+        // Empty objects, and what is none where one is looked for.
+        let none = [FieldValue::Absent, FieldValue::Absent, FieldValue::Opaque, text("2")];
+        for a in [
+            "{}",
+            r#"{"b":{}}"#,
+            r#"{"b":[{"c":1}]}"#,
+            r#"[{"d":1}]"#,
+            r#"{"x":{"d":1}}"#,
+        ] {
+            assert_eq!(read(&paths, &format!(r#"{{"a":{a},"e":2}}"#)).unwrap(), none, "{a}");
+        }
     }
 
     #[test]

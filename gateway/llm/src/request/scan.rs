@@ -1,4 +1,5 @@
-//! Finds the wanted top-level fields of a JSON object in one pass over a body that may come in pieces.
+//! Finds the wanted fields of a JSON object in one pass over a body that may come in pieces: those of the object itself, and
+//! those of objects in it that are named too.
 //!
 //! Everything else is skipped, most of it at the speed of a search for the end of a string. The scanner knows less than
 //! a parser: inside skipped values it sees strings, brackets and whether all other bytes are such as JSON has outside
@@ -36,7 +37,7 @@ enum State {
     String { escape: bool },
     /// In a number, `true`, `false` or `null` that is a field's value.
     Scalar,
-    /// In an array or object that is a field's value.
+    /// In an array or object that is a field's value, and in which nothing is wanted.
     Nested,
     /// In a string in it.
     NestedString { escape: bool },
@@ -46,7 +47,7 @@ enum State {
     End,
 }
 
-/// The names that a scan looks for.
+/// The names that a scan looks for. An object has a lower number than what is wanted in it.
 pub(crate) trait Wanted {
     /// A place for each of them.
     type Places: AsMut<[Option<Range<usize>>]>;
@@ -54,8 +55,18 @@ pub(crate) trait Wanted {
     /// Places of which none is known.
     fn places(&self) -> Self::Places;
 
-    /// The number of a name; `None` if nobody wants it.
-    fn position(&self, name: &[u8]) -> Option<usize>;
+    /// The number of a name in the object of a number, or in the one that is scanned; `None` if nobody wants it.
+    fn position(&self, within: Option<usize>, name: &[u8]) -> Option<usize>;
+
+    /// Whether something is wanted in the object of this number.
+    fn is_entered(&self, _number: usize) -> bool {
+        false
+    }
+
+    /// The object in which the name of this number is wanted; `None`: the one that is scanned.
+    fn around(&self, _number: usize) -> Option<usize> {
+        None
+    }
 }
 
 impl<const N: usize> Wanted for [&str; N] {
@@ -65,20 +76,7 @@ impl<const N: usize> Wanted for [&str; N] {
         [const { None }; N]
     }
 
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        self.iter().position(|wanted| wanted.as_bytes() == name)
-    }
-}
-
-/// Names that are known only once there is a configuration.
-impl Wanted for [Box<str>] {
-    type Places = Vec<Option<Range<usize>>>;
-
-    fn places(&self) -> Self::Places {
-        vec![None; self.len()]
-    }
-
-    fn position(&self, name: &[u8]) -> Option<usize> {
+    fn position(&self, _within: Option<usize>, name: &[u8]) -> Option<usize> {
         self.iter().position(|wanted| wanted.as_bytes() == name)
     }
 }
@@ -95,6 +93,8 @@ pub(crate) struct Scanner<'w, W: Wanted + ?Sized> {
     inside: usize,
     key: [u8; LONGEST_KEY],
     key_len: usize,
+    /// The object that is scanned now; `None`: the whole.
+    within: Option<usize>,
     /// The field whose value comes or is being skipped.
     current: Option<usize>,
     value_start: usize,
@@ -122,6 +122,7 @@ impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
             inside: 0,
             key: [0; LONGEST_KEY],
             key_len: 0,
+            within: None,
             current: None,
             value_start: 0,
             depth: 0,
@@ -176,12 +177,13 @@ impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
                 self.key_len = 0;
                 State::Key
             }
-            (State::FirstKey | State::Comma, b'}') => State::End,
+            (State::FirstKey | State::Comma, b'}') => self.object_ends(at + 1),
             (State::Colon, b':') => State::Value,
             (State::Comma, b',') => State::NextKey,
             (State::Value, byte) => {
                 self.value_start = self.base + at;
                 match byte {
+                    b'{' if self.current.is_some_and(|field| self.names.is_entered(field)) => self.object_begins()?,
                     b'"' => State::String { escape: false },
                     b'[' | b'{' => {
                         self.depth = 1;
@@ -196,6 +198,29 @@ impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
         Ok(at + 1)
     }
 
+    /// Goes into the value of the current field, in which something is wanted. Its end is noted once it is known.
+    fn object_begins(&mut self) -> Result<State, Unusual> {
+        self.within = self.current.take();
+        let slot = self.within.and_then(|field| self.found.as_mut().get_mut(field));
+        match slot.and_then(|slot| slot.replace(self.value_start..self.value_start)) {
+            None => Ok(State::FirstKey),
+            // Given twice, as below.
+            Some(_) => Err(Unusual),
+        }
+    }
+
+    /// The object that is scanned now ends before `at` of this piece.
+    fn object_ends(&mut self, at: usize) -> State {
+        let Some(field) = self.within else {
+            return State::End;
+        };
+        if let Some(Some(place)) = self.found.as_mut().get_mut(field) {
+            place.end = self.base + at;
+        }
+        self.within = self.names.around(field);
+        State::Comma
+    }
+
     fn key(&mut self, piece: &[u8], at: usize) -> Result<usize, Unusual> {
         let rest = &piece[at..];
         let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
@@ -208,7 +233,7 @@ impl<'w, W: Wanted + ?Sized> Scanner<'w, W> {
             None => {}
             Some(b'"') => {
                 let name = self.key.get(..self.key_len);
-                self.current = name.and_then(|name| self.names.position(name));
+                self.current = name.and_then(|name| self.names.position(self.within, name));
                 self.state = State::Colon;
             }
             // A name with escapes may be a wanted one in disguise.
