@@ -9,7 +9,7 @@ use tokenweir_e2e::harness::objects::Condition;
 use tokenweir_e2e::harness::openai::{Connections, OpenAi};
 use tokenweir_e2e::harness::{HarnessError, admin, reach, wait};
 
-use super::{READY, World};
+use super::{READY, SOON, World};
 
 /// The model that clients of a stack ask for.
 pub const MODEL: &str = "chat";
@@ -166,7 +166,7 @@ spec: {{auth: {{apiKeys: [{{name: ci}}]}}}}
         )
     }
 
-    /// Applies the stack and waits until all of it works and the gateway's Service can be reached.
+    /// Applies the stack and waits until all of it works and the gateway answers through its Service.
     pub async fn start(&self, world: &World) -> Result<Running, HarnessError> {
         world.apply(&self.manifests()).await?;
         ready(world).await?;
@@ -174,11 +174,20 @@ spec: {{auth: {{apiKeys: [{{name: ci}}]}}}}
             let secret = format!("{tenant}-ci");
             async move { admin::secret_field(&world.client, &world.namespace, &secret, "apiKey").await }
         };
-        Ok(Running {
+        let running = Running {
             acme: key("acme").await?,
             globex: key("globex").await?,
             service: reach::service(&world.client, &world.namespace, "edge", 8080).await?,
+        };
+        // That a Service's address accepts a connection says little: until the node knows where it leads, the connection goes
+        // by the node's own default route, and something out there may accept it. What the gateway answers has come from it.
+        let client = running.client(Connections::PerRequest);
+        wait::poll("the gateway to answer through its Service", SOON, || async {
+            let models = client.call("GET", "/v1/models", None).await;
+            models.map(|_| ()).map_err(|failure| failure.to_string())
         })
+        .await?;
+        Ok(running)
     }
 }
 
