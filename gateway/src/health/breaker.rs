@@ -2,6 +2,9 @@
 //!
 //! Two kinds of failures are counted, each in a row: requests without an answer, and answers that began and broke off. An
 //! answer that begins ends the first row and not the second, so that what breaks off each time is taken out too.
+//!
+//! Being taken out, being taken back in and another rule each begin an [`Epoch`]. A request is judged in the epoch in which
+//! it was let through: what ends later says how things were, and neither takes out what has come back nor takes in what is out.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
@@ -9,10 +12,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::loss::Loss;
+use super::phase::{Epoch, LAST_MOMENT, Phase, PhaseCell};
 use crate::meter::UpstreamErrorKind;
 
 /// Share of its traffic that something gets in the first moment after it was taken back in.
 const SLOW_START_FROM: f64 = 0.1;
+/// Answers that broke off with more time than this between them are no row: longer than answers take, so that a provider
+/// that cuts each of them off late is taken out too.
+const ROW_LASTS: Duration = Duration::from_hours(1);
 
 /// When something is taken out, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +42,28 @@ pub enum Standing {
     Trial,
 }
 
+/// A failure that speaks against where it happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Trouble<'a> {
+    /// What happened.
+    pub error: UpstreamErrorKind,
+    /// The loss of a connection of which it is a part; `None`: it is an event of its own.
+    pub loss: Option<&'a Loss>,
+}
+
 /// Counts failures in a row. Shared by all workers without a lock: while nothing fails, a request costs two reads.
 ///
 /// Moments are milliseconds since `base`, from 1, so that they fit into an atomic and 0 is none.
 #[derive(Debug)]
 pub struct Breaker {
     base: Instant,
+    phase: PhaseCell,
     /// Requests in a row without an answer.
     errors: AtomicU32,
     /// Answers in a row that broke off, of those that were passed on as they came.
     breaks: AtomicU32,
-    /// Out until then; 0: in. Once it has passed, whoever moves it on holds the trial.
-    out_until: AtomicU64,
+    /// When the last of them did; 0: none has yet.
+    broke_at: AtomicU64,
     /// Since when it stands as it does.
     since: AtomicU64,
     /// When it was taken back in; 0: it was never out, or its slow start is over.
@@ -58,14 +76,24 @@ pub struct Breaker {
 #[derive(Debug)]
 #[must_use]
 pub struct Pass {
+    /// When it was let through.
+    epoch: Epoch,
     /// The end of the trial that it holds; 0: none.
     trial_until: u64,
 }
 
 impl Pass {
-    /// For a request to what is in, or to what is out where there is nowhere else to go.
-    pub fn plain() -> Self {
-        Self { trial_until: 0 }
+    /// When the request was let through.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The phase of something that nobody but the holder tries.
+    fn held(&self) -> Phase {
+        Phase {
+            epoch: self.epoch,
+            out_until: self.trial_until,
+        }
     }
 }
 
@@ -83,9 +111,10 @@ impl Breaker {
     pub fn new(now: Instant) -> Self {
         Self {
             base: now,
+            phase: PhaseCell::default(),
             errors: AtomicU32::new(0),
             breaks: AtomicU32::new(0),
-            out_until: AtomicU64::new(0),
+            broke_at: AtomicU64::new(0),
             since: AtomicU64::new(1),
             back_at: AtomicU64::new(0),
             last_error: AtomicU8::new(0),
@@ -94,45 +123,73 @@ impl Breaker {
 
     /// Whether it is in, whatever the time is.
     pub fn is_in(&self) -> bool {
-        self.out_until.load(Relaxed) == 0
+        self.phase.load().is_in()
     }
 
     /// Where it stands.
     pub fn standing(&self, now: Instant) -> Standing {
-        match self.out_until.load(Relaxed) {
+        match self.phase.load().out_until {
             0 => Standing::In,
             until if self.moment(now) < until => Standing::Out,
             _ => Standing::Trial,
         }
     }
 
-    /// Lets a request through; `None` while it is out, or while another one tries it.
-    pub fn enter(&self, now: Instant, rule: &Rule) -> Option<Pass> {
-        let until = self.out_until.load(Relaxed);
-        if until == 0 {
-            return Some(Pass::plain());
+    /// For a request to what is in, or to what is out where there is nowhere else to go.
+    pub fn pass(&self) -> Pass {
+        Pass {
+            epoch: self.phase.load().epoch,
+            trial_until: 0,
         }
-        let now = self.moment(now);
-        if now < until {
-            return None;
-        }
-        let trial_until = now.saturating_add(millis(rule.eject_for)).max(until + 1);
-        self.out_until
-            .compare_exchange(until, trial_until, Relaxed, Relaxed)
-            .is_ok()
-            .then_some(Pass { trial_until })
     }
 
-    /// The request was answered: the answer is here, or has begun.
-    pub fn succeeded(&self, now: Instant) {
+    /// Lets a request through; `None` while it is out, or while another one tries it.
+    pub fn enter(&self, now: Instant, rule: &Rule) -> Option<Pass> {
+        let phase = self.phase.load();
+        if phase.is_in() {
+            return Some(Pass {
+                epoch: phase.epoch,
+                trial_until: 0,
+            });
+        }
+        if self.moment(now) < phase.out_until {
+            return None;
+        }
+        let trial = Pass {
+            epoch: phase.epoch,
+            trial_until: self.out_until(now, rule).max(phase.out_until + 1),
+        };
+        self.phase.change(phase, trial.held()).then_some(trial)
+    }
+
+    /// The request was answered: the answer is here, or has begun. Says in which epoch the rest of it is to be judged: in the
+    /// one that it began itself, if it takes it back in.
+    pub fn succeeded(&self, pass: &Pass, now: Instant, rule: &Rule) -> Epoch {
+        let phase = self.phase.load();
+        if phase.epoch != pass.epoch {
+            return pass.epoch;
+        }
         if self.errors.load(Relaxed) != 0 {
             self.errors.store(0, Relaxed);
         }
-        if self.out_until.load(Relaxed) != 0 && self.out_until.swap(0, Relaxed) != 0 {
-            let now = self.moment(now);
-            self.back_at.store(now, Relaxed);
-            self.since.store(now, Relaxed);
+        if phase.is_in() {
+            return pass.epoch;
         }
+        let back = Phase {
+            epoch: pass.epoch.next(),
+            out_until: 0,
+        };
+        let out = |phase: Phase| phase.epoch == pass.epoch && !phase.is_in();
+        if self.phase.update(|phase| out(phase).then_some(back)).is_none() {
+            return pass.epoch;
+        }
+        // It is no longer bad. If answers broke off before, the next that does takes it out again all the same.
+        self.breaks
+            .fetch_min(rule.consecutive_errors.saturating_sub(1), Relaxed);
+        let now = self.moment(now);
+        self.back_at.store(now, Relaxed);
+        self.since.store(now, Relaxed);
+        back.epoch
     }
 
     /// The request failed. With as many failures in a row as `rule` says, it is taken out if `may_eject` allows it; true
@@ -142,85 +199,133 @@ impl Breaker {
         pass: &Pass,
         now: Instant,
         rule: &Rule,
-        error: UpstreamErrorKind,
+        trouble: Trouble<'_>,
         may_eject: impl FnOnce() -> bool,
     ) -> bool {
-        self.last_error.store(error.index(), Relaxed);
-        let errors = self.errors.fetch_add(1, Relaxed).saturating_add(1);
-        let until = self.moment(now).saturating_add(millis(rule.eject_for)).max(1);
-        if pass.trial_until != 0 {
-            // Out for another while, unless it was taken back in meanwhile. Never the same number, so that this trial is
-            // over for good.
-            let until = until.max(pass.trial_until + 1);
-            let _ = self
-                .out_until
-                .compare_exchange(pass.trial_until, until, Relaxed, Relaxed);
+        if self.phase.load().epoch != pass.epoch {
             return false;
         }
-        errors >= rule.consecutive_errors && self.is_in() && may_eject() && self.eject(now, until)
+        let trial = pass.trial_until != 0;
+        if !trial && trouble.loss.is_some_and(|loss| !loss.is_first_error()) {
+            return false;
+        }
+        self.last_error.store(trouble.error.index(), Relaxed);
+        let errors = self.errors.fetch_add(1, Relaxed).saturating_add(1);
+        if trial {
+            // Out for another while, unless it was taken back in meanwhile. Never the same number, so that this trial is
+            // over for good.
+            let longer = Phase {
+                epoch: pass.epoch,
+                out_until: self.out_until(now, rule).max(pass.trial_until + 1),
+            };
+            self.phase.change(pass.held(), longer);
+            return false;
+        }
+        errors >= rule.consecutive_errors
+            && self.is_in()
+            && may_eject()
+            && self.trip(pass.epoch, now, rule, trouble.error)
     }
 
-    /// An answer that was passed on as it came is over, and is whole.
-    pub fn came_whole(&self) {
-        if self.breaks.load(Relaxed) != 0 {
+    /// An answer of this epoch that was passed on as it came is over, and is whole.
+    pub fn came_whole(&self, epoch: Epoch) {
+        if self.breaks.load(Relaxed) != 0 && self.phase.load().epoch == epoch {
             self.breaks.store(0, Relaxed);
         }
     }
 
-    /// An answer that had begun broke off. With as many in a row as `rule` says, it is taken out if `may_eject` allows it;
-    /// true if it now is for the first time.
+    /// An answer of this epoch that had begun broke off. With as many in a row as `rule` says, it is taken out if `may_eject`
+    /// allows it; true if it now is for the first time.
     pub fn broke_off(
         &self,
+        epoch: Epoch,
         now: Instant,
         rule: &Rule,
-        error: UpstreamErrorKind,
+        trouble: Trouble<'_>,
         may_eject: impl FnOnce() -> bool,
     ) -> bool {
+        let first = || trouble.loss.is_none_or(Loss::is_first_break);
+        if self.phase.load().epoch != epoch || !first() {
+            return false;
+        }
+        let at = self.moment(now);
+        let last = self.broke_at.swap(at, Relaxed);
+        if at.saturating_sub(last) > millis(ROW_LASTS) {
+            self.breaks.store(0, Relaxed);
+        }
         let breaks = self.breaks.fetch_add(1, Relaxed).saturating_add(1);
         // What is out already is so for the reason that took it out.
         if breaks < rule.consecutive_errors || !self.is_in() || !may_eject() {
             return false;
         }
-        self.trip(now, rule, error)
+        self.trip(epoch, now, rule, trouble.error)
     }
 
     /// The request was given up before anybody could say how it went.
     pub fn given_up(&self, pass: &Pass, now: Instant) {
         if pass.trial_until != 0 {
-            let now = self.moment(now);
-            let _ = self.out_until.compare_exchange(pass.trial_until, now, Relaxed, Relaxed);
+            let free = Phase {
+                epoch: pass.epoch,
+                out_until: self.moment(now),
+            };
+            self.phase.change(pass.held(), free);
         }
     }
 
-    /// Whether it has failed so often that `rule` would take it out, be it out or not.
-    pub fn is_bad(&self, rule: &Rule) -> bool {
-        !self.is_in() || self.in_a_row() >= rule.consecutive_errors
+    /// Whether it is out, or has failed so often of late that `rule` would take it out. Answers that broke off speak against
+    /// it for no longer than it would be out for them.
+    pub fn is_bad(&self, now: Instant, rule: &Rule) -> bool {
+        let broke = self.moment(now).saturating_sub(self.broke_at.load(Relaxed));
+        !self.is_in()
+            || self.errors.load(Relaxed) >= rule.consecutive_errors
+            || self.breaks.load(Relaxed) >= rule.consecutive_errors && broke < millis(rule.eject_for)
     }
 
-    fn in_a_row(&self) -> u32 {
-        self.errors.load(Relaxed).max(self.breaks.load(Relaxed))
+    /// Takes it out if it is in and its epoch is still this one, whatever it counted; true if that is so.
+    pub fn trip(&self, epoch: Epoch, now: Instant, rule: &Rule, error: UpstreamErrorKind) -> bool {
+        let well = Phase { epoch, out_until: 0 };
+        let out = Phase {
+            epoch: epoch.next(),
+            out_until: self.out_until(now, rule),
+        };
+        let tripped = self.phase.change(well, out);
+        if tripped {
+            self.last_error.store(error.index(), Relaxed);
+            self.since.store(self.moment(now), Relaxed);
+        }
+        tripped
     }
 
-    /// Takes it out, whatever it counted; true if it was in.
-    pub fn trip(&self, now: Instant, rule: &Rule, error: UpstreamErrorKind) -> bool {
-        self.last_error.store(error.index(), Relaxed);
-        let until = self.moment(now).saturating_add(millis(rule.eject_for)).max(1);
-        self.eject(now, until)
-    }
-
-    /// Takes it back in, as when a new configuration no longer takes anything out.
+    /// Takes it back in and forgets what it counted, as when a new configuration no longer takes anything out.
     pub fn reset(&self, now: Instant) {
-        self.succeeded(now);
-        self.came_whole();
+        let anew = |phase: Phase| Phase {
+            epoch: phase.epoch.next(),
+            out_until: 0,
+        };
+        let before = self.phase.update(|phase| Some(anew(phase)));
+        if before.is_some_and(|phase| !phase.is_in()) {
+            self.since.store(self.moment(now), Relaxed);
+        }
+        self.forget();
         self.back_at.store(0, Relaxed);
     }
 
-    fn eject(&self, now: Instant, until: u64) -> bool {
-        let ejected = self.out_until.compare_exchange(0, until, Relaxed, Relaxed).is_ok();
-        if ejected {
-            self.since.store(self.moment(now), Relaxed);
+    /// From now on it is judged by another rule, or is asked in another name. What is out stays so until its time is over.
+    pub fn judge_anew(&self) {
+        let judged_anew = |phase: Phase| Phase {
+            epoch: phase.epoch.next(),
+            ..phase
+        };
+        let before = self.phase.update(|phase| Some(judged_anew(phase)));
+        // What is out is so for what was counted, which is told as long.
+        if before.is_some_and(Phase::is_in) {
+            self.forget();
         }
-        ejected
+    }
+
+    fn forget(&self) {
+        self.errors.store(0, Relaxed);
+        self.breaks.store(0, Relaxed);
     }
 
     /// Whether it was taken back in and may still get less than its share.
@@ -247,13 +352,18 @@ impl Breaker {
     pub fn outage(&self) -> Option<Outage> {
         (!self.is_in()).then(|| Outage {
             error: UpstreamErrorKind::of_index(self.last_error.load(Relaxed)),
-            errors: self.in_a_row(),
+            errors: self.errors.load(Relaxed).max(self.breaks.load(Relaxed)),
         })
     }
 
     /// For how long it stands as it does.
     pub fn stands_for(&self, now: Instant) -> Duration {
         Duration::from_millis(self.moment(now).saturating_sub(self.since.load(Relaxed)))
+    }
+
+    /// Until when something is out that is taken out now.
+    fn out_until(&self, now: Instant, rule: &Rule) -> u64 {
+        self.moment(now).saturating_add(millis(rule.eject_for)).min(LAST_MOMENT)
     }
 
     fn moment(&self, at: Instant) -> u64 {
@@ -266,138 +376,4 @@ fn millis(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULE: Rule = Rule {
-        consecutive_errors: 3,
-        eject_for: Duration::from_secs(10),
-    };
-
-    fn fail(breaker: &Breaker, now: Instant, times: u32) {
-        for _ in 0..times {
-            let pass = breaker.enter(now, &RULE).expect("it is in");
-            breaker.failed(&pass, now, &RULE, UpstreamErrorKind::Connect, || true);
-        }
-    }
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn failures_in_a_row_take_out_and_a_success_between_them_starts_anew() {
-        let start = Instant::now();
-        let breaker = Breaker::new(start);
-        fail(&breaker, start, 2);
-        breaker.succeeded(start);
-        fail(&breaker, start, 2);
-        assert_eq!(breaker.standing(start), Standing::In);
-        fail(&breaker, start, 1);
-        assert_eq!(breaker.standing(start), Standing::Out);
-        assert!(breaker.enter(start + seconds(9), &RULE).is_none());
-        let outage = breaker.outage().unwrap();
-        assert_eq!((outage.error, outage.errors), (UpstreamErrorKind::Connect, 3));
-        assert_eq!(breaker.stands_for(start + seconds(4)), seconds(4));
-    }
-
-    #[test]
-    fn after_its_time_one_request_at_a_time_tries_it() {
-        let start = Instant::now();
-        let breaker = Breaker::new(start);
-        fail(&breaker, start, 3);
-        let later = start + seconds(10);
-        assert_eq!(breaker.standing(later), Standing::Trial);
-        let trial = breaker.enter(later, &RULE).unwrap();
-        assert!(breaker.enter(later, &RULE).is_none(), "somebody tries it already");
-        breaker.failed(&trial, later, &RULE, UpstreamErrorKind::Connect, || true);
-        assert_eq!(breaker.standing(later + seconds(9)), Standing::Out);
-        let again = later + seconds(11);
-        let trial = breaker.enter(again, &RULE).unwrap();
-        breaker.given_up(&trial, again);
-        let trial = breaker
-            .enter(again, &RULE)
-            .expect("a trial that was given up is free again");
-        breaker.succeeded(again);
-        drop(trial);
-        assert_eq!(breaker.standing(again), Standing::In);
-    }
-
-    #[test]
-    fn what_comes_back_gets_its_share_slowly() {
-        let start = Instant::now();
-        let breaker = Breaker::new(start);
-        assert!((breaker.share(start, &RULE) - 1.0).abs() < 1e-9);
-        fail(&breaker, start, 3);
-        let back = start + seconds(10);
-        let _trial = breaker.enter(back, &RULE).unwrap();
-        breaker.succeeded(back);
-        for (after, expected) in [(0, 0.1), (5, 0.55), (10, 1.0), (11, 1.0)] {
-            let share = breaker.share(back + seconds(after), &RULE);
-            assert!((share - expected).abs() < 0.01, "{share} after {after} s");
-        }
-    }
-
-    #[test]
-    fn answers_that_break_off_in_a_row_take_out_although_each_began() {
-        let start = Instant::now();
-        let breaker = Breaker::new(start);
-        let stream = |now, whole| {
-            let _pass = breaker.enter(now, &RULE).expect("it is in, or may be tried");
-            breaker.succeeded(now);
-            if whole {
-                breaker.came_whole();
-                return false;
-            }
-            breaker.broke_off(now, &RULE, UpstreamErrorKind::Interrupted, || true)
-        };
-        assert!(!stream(start, false) && !stream(start, false) && !stream(start, true));
-        assert!(
-            !stream(start, false) && !stream(start, false),
-            "a whole one started anew"
-        );
-        assert!(stream(start, false));
-        let outage = breaker.outage().unwrap();
-        assert_eq!((outage.error, outage.errors), (UpstreamErrorKind::Interrupted, 3));
-        // The one that tries it takes it in as soon as it begins, and its break takes it out again.
-        let later = start + seconds(10);
-        assert!(stream(later, false));
-        assert_eq!(breaker.standing(later), Standing::Out);
-        assert!(!stream(later + seconds(10), true));
-        assert_eq!(breaker.standing(later + seconds(10)), Standing::In);
-        assert!(!breaker.is_bad(&RULE));
-    }
-
-    #[test]
-    fn nothing_is_taken_out_against_the_will_of_the_group_and_late_failures_do_not_prolong() {
-        let start = Instant::now();
-        let breaker = Breaker::new(start);
-        let late = breaker.enter(start, &RULE).unwrap();
-        for _ in 0..9 {
-            let pass = breaker.enter(start, &RULE).unwrap();
-            assert!(!breaker.failed(&pass, start, &RULE, UpstreamErrorKind::Reset, || false));
-        }
-        assert!(breaker.is_bad(&RULE));
-        assert_eq!(breaker.standing(start), Standing::In);
-        fail(&breaker, start, 1);
-        breaker.failed(&late, start + seconds(9), &RULE, UpstreamErrorKind::Reset, || true);
-        assert_eq!(breaker.standing(start + seconds(10)), Standing::Trial);
-    }
-
-    #[test]
-    fn many_threads_get_one_trial_between_them() {
-        let start = Instant::now();
-        let breaker = Breaker::new(start);
-        fail(&breaker, start, 3);
-        let trials: usize = std::thread::scope(|scope| {
-            let enter = || {
-                (0..1_000)
-                    .filter(|_| breaker.enter(start + seconds(10), &RULE).is_some())
-                    .count()
-            };
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(enter)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-        });
-        assert_eq!(trials, 1);
-    }
-}
+mod tests;

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Pass, Rule, Standing};
+use super::breaker::{Breaker, Pass, Rule, Standing, Trouble};
+use super::phase::Epoch;
 use super::probed::Probed;
 use super::rates::Rates;
 use crate::admission::Limit;
-use crate::meter::UpstreamErrorKind;
 use crate::selection::Load;
 
 /// What is live about a provider: shared by all workers, and kept when the configuration changes.
@@ -26,6 +26,8 @@ pub struct Live {
     /// What it takes in a minute.
     pub rates: Rates,
     ejections: AtomicU64,
+    /// Which of the provider's terms is in force; see [`Live::serve`].
+    term: AtomicU64,
 }
 
 impl Live {
@@ -38,6 +40,7 @@ impl Live {
             load: Load::new(Instant::now()),
             rates: Rates::new(Instant::now()),
             ejections: AtomicU64::new(0),
+            term: AtomicU64::new(0),
         }
     }
 
@@ -80,8 +83,15 @@ impl Live {
         self.ejections.load(Relaxed)
     }
 
-    /// Begins a try; `None` if the provider is out. With `force` it is tried all the same.
-    pub fn begin(&self, rule: Option<Rule>, force: bool) -> Option<Trying<'_>> {
+    /// From now on the provider is what it is in this term, which is a number that tells apart its places and the rules by
+    /// which it is judged. To be said before its breaker begins a new epoch: requests of older configurations, which may wait
+    /// long before they are sent, belong to neither.
+    pub fn serve(&self, term: u64) {
+        self.term.store(term, Relaxed);
+    }
+
+    /// Begins a try by the configuration of a term; `None` if the provider is out. With `force` it is tried all the same.
+    pub fn begin(&self, term: u64, rule: Option<Rule>, force: bool) -> Option<Trying<'_>> {
         if self.probed.is_failing() && !force {
             return None;
         }
@@ -89,14 +99,19 @@ impl Live {
             return Some(Trying { live: self, pass: None });
         };
         let pass = if force || self.breaker.is_in() {
-            Pass::plain()
+            self.breaker.pass()
         } else {
             self.breaker.enter(Instant::now(), &rule)?
         };
-        Some(Trying {
+        let mut trying = Trying {
             live: self,
             pass: Some((rule, pass)),
-        })
+        };
+        // Looked at after the epoch: were it the other way round, both could change in between.
+        if self.term.load(Relaxed) != term {
+            trying.give_up();
+        }
+        Some(trying)
     }
 }
 
@@ -104,32 +119,77 @@ impl Live {
 #[derive(Debug)]
 pub struct Trying<'a> {
     live: &'a Live,
+    /// By what it is judged; `None`: by nothing.
     pass: Option<(Rule, Pass)>,
 }
 
 impl Trying<'_> {
-    /// The provider answered: with what was asked for, or with a no that is the client's own fault.
-    pub fn succeeded(mut self) {
-        if self.pass.take().is_some() {
-            self.live.breaker.succeeded(Instant::now());
-        }
+    /// By what the try is judged, and in which epoch it began; `None` if its outcome says nothing.
+    pub fn judged(&self) -> Option<(Rule, Epoch)> {
+        self.pass.as_ref().map(|(rule, pass)| (*rule, pass.epoch()))
+    }
+
+    /// The provider answered: with what was asked for, or with a no that is the client's own fault. Says in which epoch the
+    /// rest of its answer is to be judged, if it is.
+    pub fn succeeded(mut self) -> Option<Epoch> {
+        let (rule, pass) = self.pass.take()?;
+        Some(self.live.breaker.succeeded(&pass, Instant::now(), &rule))
     }
 
     /// The provider failed. `alone`: there is nothing behind it that is judged by itself, as the pods of a Service are.
     /// True if it is out from now on.
-    pub fn failed(mut self, error: UpstreamErrorKind, alone: bool) -> bool {
+    pub fn failed(mut self, trouble: Trouble<'_>, alone: bool) -> bool {
         let Some((rule, pass)) = self.pass.take() else {
             return false;
         };
         let breaker = &self.live.breaker;
-        breaker.failed(&pass, Instant::now(), &rule, error, || alone)
+        breaker.failed(&pass, Instant::now(), &rule, trouble, || alone)
+    }
+
+    fn give_up(&mut self) {
+        if let Some((_, pass)) = self.pass.take() {
+            self.live.breaker.given_up(&pass, Instant::now());
+        }
     }
 }
 
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
-        if let Some((_, pass)) = self.pass.take() {
-            self.live.breaker.given_up(&pass, Instant::now());
-        }
+        self.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::meter::UpstreamErrorKind;
+
+    #[test]
+    fn a_request_of_an_older_configuration_is_sent_and_its_outcome_says_nothing() {
+        let rule = Rule {
+            consecutive_errors: 1,
+            eject_for: Duration::from_mins(1),
+        };
+        let trouble = Trouble {
+            error: UpstreamErrorKind::Connect,
+            loss: None,
+        };
+        let live = Live::new(None);
+        live.serve(7);
+        let early = live.begin(7, Some(rule), false).unwrap();
+        live.serve(8);
+        live.breaker.rule_changed();
+        // The one began before the change, and the other waited in the queue until after it.
+        let queued = live.begin(7, Some(rule), false).unwrap();
+        assert!(queued.judged().is_none());
+        assert!(!early.failed(trouble, true) && !queued.failed(trouble, true));
+        assert!(live.breaker.is_in());
+        let now = live.begin(8, Some(rule), false).unwrap();
+        assert!(now.failed(trouble, true) && !live.breaker.is_in());
+        // Nor does it take in what is out.
+        assert!(live.begin(7, Some(rule), true).unwrap().succeeded().is_none());
+        assert!(!live.breaker.is_in());
     }
 }

@@ -5,13 +5,17 @@
 
 mod breaker;
 mod live;
+mod loss;
+mod phase;
 mod probed;
 mod prober;
 mod rates;
 mod report;
 
-pub use breaker::{Breaker, Outage, Pass, Rule, Standing};
+pub use breaker::{Breaker, Outage, Pass, Rule, Standing, Trouble};
 pub use live::{Live, Trying};
+pub use loss::Loss;
+pub use phase::Epoch;
 pub use probed::Probed;
 pub use prober::Prober;
 pub use rates::Rates;

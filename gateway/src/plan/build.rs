@@ -57,9 +57,12 @@ impl Plan {
                     .configure(limits.requests_per_minute, limits.tokens_per_minute);
                 let before = previous.and_then(|p| p.providers.get(name.as_str()));
                 let moved = before.is_some_and(|before| before.source.upstream != provider.upstream);
+                made.live.serve(made.term);
                 // What another place did says nothing about this one.
                 if moved || made.outlier.is_none() {
                     made.reset_health(Instant::now());
+                } else if before.is_some_and(|before| before.term != made.term) {
+                    made.rule_changed();
                 }
             }
         }

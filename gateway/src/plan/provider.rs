@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -27,6 +29,9 @@ use crate::health::{Live, Rule};
 use crate::http::headers::{ANTHROPIC_VERSION, DEFAULT_ANTHROPIC_VERSION};
 use crate::upstream::{Balancer, Origin, Proxy, Tls, Way, special_config};
 
+/// Distinguishes terms of providers in this process.
+static NEXT_TERM: AtomicU64 = AtomicU64::new(1);
+
 /// One `ModelProvider`.
 #[derive(Debug)]
 pub struct Provider {
@@ -46,6 +51,8 @@ pub struct Provider {
     pub live: Arc<Live>,
     /// When it, or one of its endpoints, is taken out; `None`: never because of requests that fail.
     pub outlier: Option<Rule>,
+    /// Tells apart where it was and by which rule it was judged: what happened in another term says nothing.
+    pub term: u64,
     /// How it is probed; `None`: not at all.
     pub probe: Option<Probe>,
     models: Models,
@@ -161,6 +168,8 @@ impl Provider {
             || Arc::new(Live::new(source.limits.max_in_flight)),
             |p| Arc::clone(&p.live),
         );
+        let outlier = source.health.outlier.as_ref().and_then(rule);
+        let same_term = previous.filter(|p| p.source.upstream == source.upstream && p.outlier == outlier);
         Ok(Self {
             name: previous.map_or_else(|| name.into(), |p| Arc::clone(&p.name)),
             name_header: HeaderValue::from_str(name).map_err(|_| wrong("its name does not fit into a header"))?,
@@ -174,7 +183,8 @@ impl Provider {
                 total: Duration::from_millis(source.timeouts.total_ms),
             },
             live,
-            outlier: source.health.outlier.as_ref().and_then(rule),
+            outlier,
+            term: same_term.map_or_else(|| NEXT_TERM.fetch_add(1, Relaxed), |p| p.term),
             probe: match &source.health.active_probe {
                 None => None,
                 Some(probe) => Some(Probe::new(&source.upstream, probe).ok_or(wrong("its probe does not make a URL"))?),
@@ -248,6 +258,14 @@ impl Provider {
         self.live.breaker.reset(now);
         if let Target::Service { balancer, .. } = &self.target {
             balancer.reset(now);
+        }
+    }
+
+    /// From now on it is judged by another rule.
+    pub(super) fn rule_changed(&self) {
+        self.live.breaker.rule_changed();
+        if let Target::Service { balancer, .. } = &self.target {
+            balancer.rule_changed();
         }
     }
 

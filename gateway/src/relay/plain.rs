@@ -1,6 +1,5 @@
 //! A large answer that is not a stream, passed on as it comes.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -72,7 +71,7 @@ impl PlainRelay {
             let Some(rest) = &mut self.rest else {
                 return Poll::Ready(None);
             };
-            match Pin::new(&mut rest.body).poll_frame(cx) {
+            match rest.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.watchdog.progress();
                     if let Ok(data) = frame.into_data() {

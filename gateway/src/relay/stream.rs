@@ -4,11 +4,9 @@
 //! the end of the request's time are noticed; a client that goes away cancels the request at the provider; what breaks off
 //! ends with an error event, as a status can no longer tell; and the end is counted once.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::Body as _;
 
 use super::exchange::Exchange;
 use super::watchdog::Watchdog;
@@ -95,7 +93,7 @@ impl<C: Carry> StreamRelay<C> {
             let Some(link) = &mut self.link else {
                 return Poll::Ready(None);
             };
-            match Pin::new(&mut link.rest.body).poll_frame(cx) {
+            match link.rest.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     link.watchdog.progress();
                     if let Ok(data) = frame.into_data() {

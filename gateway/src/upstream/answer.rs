@@ -1,19 +1,24 @@
 //! An answer as it comes in: all of it, or its beginning and where the rest comes from.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header, response};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use tokenweir_llm::Usage;
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use super::balance::Outstanding;
 use super::failure::Failure;
 use super::outgoing::Pair;
 use super::pool::Lease;
 use super::settle::Verdict;
+use crate::health::Loss;
 use crate::meter::UpstreamErrorKind;
 
 /// The type of a body that was translated.
@@ -79,9 +84,29 @@ pub struct Rest {
     pub(super) outstanding: Option<Outstanding>,
     /// What is to be said of the provider's health once it is over; `None`: nothing.
     pub(super) verdict: Option<Verdict>,
+    /// The loss of the connection that carried it together with others, once that has happened.
+    pub(super) lost: Option<Arc<Loss>>,
 }
 
 impl Rest {
+    /// The next piece of the body. An error may be that of the whole connection, which is kept in mind.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Err(error))) = &polled {
+            self.lost = self.lease.lost_by(error);
+        }
+        polled
+    }
+
+    /// The data of the next piece; `None` at the end, and nothing of what is no data. Waits no longer than `until`.
+    async fn data(&mut self, until: Instant) -> Result<Result<Option<Bytes>, Failure>, Elapsed> {
+        let frame = tokio::time::timeout_at(until, poll_fn(|cx| self.poll_frame(cx))).await?;
+        Ok(match frame.transpose() {
+            Ok(frame) => Ok(frame.map(|frame| frame.into_data().unwrap_or_default())),
+            Err(_) => Err(Failure::broken_off(self.lost.take())),
+        })
+    }
+
     /// The body has been read to its end: the connection is free for the next request.
     pub fn finish(self) {
         drop(self.outstanding);
@@ -101,7 +126,7 @@ impl Rest {
     /// The provider failed in the middle of the body. Its connection is closed, or its HTTP/2 stream reset.
     pub fn broke_off(self, kind: UpstreamErrorKind) {
         if let Some(verdict) = self.verdict {
-            verdict.broke_off(kind);
+            verdict.broke_off(kind, self.lost.as_deref());
         }
     }
 
@@ -141,15 +166,11 @@ fn is_of_type(headers: &HeaderMap, wanted: &[u8]) -> bool {
 /// Waits for the first bytes of a stream.
 pub(super) async fn begin(mut rest: Rest, first_by: Instant) -> Result<AnswerBody, Failure> {
     loop {
-        let Ok(frame) = tokio::time::timeout_at(first_by, rest.body.frame()).await else {
+        let Ok(data) = rest.data(first_by).await else {
             return Err(timeout_kind(rest.deadline).into());
         };
-        match frame
-            .transpose()
-            .map_err(|_| UpstreamErrorKind::Interrupted)?
-            .map(hyper::body::Frame::into_data)
-        {
-            Some(Ok(first)) if !first.is_empty() => return Ok(AnswerBody::Begun { first, rest }),
+        match data? {
+            Some(first) if !first.is_empty() => return Ok(AnswerBody::Begun { first, rest }),
             // An empty frame or trailers: neither is a first byte.
             Some(_) => {}
             None => {
@@ -171,7 +192,7 @@ pub(super) async fn read(mut rest: Rest, limit: usize, first_by: Instant) -> Res
             rest.finish();
             return Ok(AnswerBody::Whole(join(first, more)));
         }
-        let Ok(frame) = tokio::time::timeout_at(wait_until, rest.body.frame()).await else {
+        let Ok(data) = rest.data(wait_until).await else {
             let over = Instant::now() >= rest.deadline;
             return Err(if over {
                 UpstreamErrorKind::TotalTimeout
@@ -180,20 +201,15 @@ pub(super) async fn read(mut rest: Rest, limit: usize, first_by: Instant) -> Res
             }
             .into());
         };
-        match frame
-            .transpose()
-            .map_err(|_| UpstreamErrorKind::Interrupted)?
-            .map(hyper::body::Frame::into_data)
-        {
+        match data? {
             // The usual case is a body that comes in one piece: it is not copied.
-            Some(Ok(data)) if first.is_empty() => first = data,
-            Some(Ok(data)) => {
+            Some(data) if first.is_empty() => first = data,
+            Some(data) => {
                 if more.is_empty() {
                     more.extend_from_slice(&first);
                 }
                 more.extend_from_slice(&data);
             }
-            Some(Err(_trailers)) => {}
             None => {
                 rest.finish();
                 return Ok(AnswerBody::Whole(join(first, more)));

@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::StatusCode;
-use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokenweir_config::Hedge;
 use tokio::time::Instant;
@@ -13,12 +11,11 @@ use super::Upstreams;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::outgoing::{Outgoing, Prepared, Step};
-use super::ratelimit::exhausted_for;
 use super::settle;
 use crate::admission::BackendSet;
 use crate::health::Trying;
 use crate::meter::{RequestMeter, UpstreamErrorKind};
-use crate::plan::{Backend, Provider, Route, Target};
+use crate::plan::{Backend, Route};
 use crate::selection::Wants;
 
 /// What all tries of one request share.
@@ -107,7 +104,8 @@ impl<'a> Started<'a> {
             Ok(Step::Answered(body)) => return Err(NotBegun::Answered(body)),
             Err(refusal) => return Err(failed(Failure::unsupported(refusal))),
         };
-        let trying = provider.live.begin(provider.outlier, force == Force::Yes);
+        let live = &provider.live;
+        let trying = live.begin(provider.term, provider.outlier, force == Force::Yes);
         let trying = trying.ok_or_else(|| failed(UpstreamErrorKind::Unhealthy.into()))?;
         Ok(Self {
             backend,
@@ -128,7 +126,7 @@ impl<'a> Around<'a> {
         let provider = &backend.provider;
         self.meter.forwarded(&provider.name, prepared.model);
         let sent = Instant::now();
-        let result = self
+        let (mut result, tried) = self
             .upstreams
             .attempt(
                 self.outgoing,
@@ -140,12 +138,11 @@ impl<'a> Around<'a> {
             )
             .await;
         let outcome = result.as_ref().err().map(|failure| failure.kind);
-        heed(provider, &result);
         match outcome {
             Some(kind) => self.meter.upstream_error(&provider.name, kind),
             None => self.answered(backend, sent),
         }
-        settle::provider(provider, trying, outcome);
+        settle::settle(provider, trying, tried, &mut result);
         result
     }
 
@@ -156,26 +153,5 @@ impl<'a> Around<'a> {
         if matches!(self.route.retry.hedge, Some(Hedge::Percentile(_))) {
             self.route.first_tokens.observe(stream, after);
         }
-    }
-}
-
-/// Leaves a provider alone that says that it is exhausted. What one pod of a Service says is not about the others.
-fn heed(provider: &Provider, result: &Result<Answer, Failure>) {
-    if !matches!(provider.target, Target::Endpoint { .. }) {
-        return;
-    }
-    let (headers, refused) = match result {
-        Ok(answer) => (&answer.head.headers, false),
-        Err(Failure {
-            answer: Some(answer), ..
-        }) => (&answer.headers, answer.status == StatusCode::TOO_MANY_REQUESTS),
-        Err(_) => return,
-    };
-    let Some(wait) = exhausted_for(headers, refused, Timestamp::now) else {
-        return;
-    };
-    if provider.live.rates.exhausted(Instant::now() + wait) {
-        let (name, seconds) = (&*provider.name, wait.as_secs_f64());
-        tracing::debug!(provider = name, seconds, "a provider says that it is exhausted");
     }
 }

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::Upstreams;
 use super::answer::{Answer, AnswerBody, Rest, begin, is_event_stream, is_page, read, timeout_kind};
 use super::around::Avoid;
-use super::balance::{Balancer, Outstanding};
+use super::balance::{Balancer, EndpointTry, Outstanding};
 use super::failure::{ErrorAnswer, Failure};
 use super::outgoing::{Outgoing, Prepared};
 use super::place::Place;
 use super::pool::Lease;
-use super::settle;
+use super::ratelimit::heed;
 use super::undo::{is_plain, undo};
 use crate::http::headers;
 use crate::meter::UpstreamErrorKind;
@@ -42,7 +42,8 @@ impl Upstreams {
     /// Sends a request to a backend and waits for the first byte of its answer.
     ///
     /// `started` is when the request as a whole was admitted; `wants` what the choice of a pod looks at; `avoid` the
-    /// endpoints that failed it before, to which one is added if this one fails.
+    /// endpoints that failed it before, to which one is added if this one fails. Gives the endpoint too, of which nothing has
+    /// been said yet.
     pub(super) async fn attempt(
         &self,
         outgoing: &Outgoing,
@@ -51,39 +52,35 @@ impl Upstreams {
         started: Instant,
         wants: &Wants,
         avoid: &Avoid,
-    ) -> Result<Answer, Failure> {
+    ) -> (Result<Answer, Failure>, Option<EndpointTry>) {
         let provider = &*backend.provider;
         let mut deadline = started + provider.timeouts.total;
         if let Some(client) = outgoing.deadline {
             deadline = deadline.min(client);
         }
         if Instant::now() >= deadline {
-            return Err(UpstreamErrorKind::TotalTimeout.into());
+            return (Err(UpstreamErrorKind::TotalTimeout.into()), None);
         }
         match &provider.target {
             Target::Endpoint { origin, .. } => {
-                let mut result = self
-                    .exchange(outgoing, prepared, provider, origin, None, deadline)
-                    .await;
-                settle::follow(&backend.provider, None, &mut result);
-                result
+                let exchange = self.exchange(outgoing, prepared, provider, origin, None, deadline);
+                (exchange.await, None)
             }
             Target::Service { service, balancer, .. } => {
                 let ready = self.endpoints.get(service);
                 let chosen = balancer.choose(&ready, &avoid.list(), wants, provider.outlier.as_ref());
-                let (outstanding, tried) = chosen.ok_or(UpstreamErrorKind::NoEndpoint)?;
+                let Some((outstanding, tried)) = chosen else {
+                    return (Err(UpstreamErrorKind::NoEndpoint.into()), None);
+                };
                 avoid.chosen(tried.address());
                 let place = outstanding.place().clone();
-                let mut result = self
+                let result = self
                     .exchange(outgoing, prepared, provider, &place, Some(outstanding), deadline)
                     .await;
                 if result.is_err() {
                     avoid.failed(tried.address());
                 }
-                let outcome = result.as_ref().err().map(|failure| failure.kind);
-                settle::follow(&backend.provider, Some(&tried), &mut result);
-                settle::endpoint(provider, balancer, tried, outcome);
-                result
+                (result, Some(tried))
             }
         }
     }
@@ -179,6 +176,7 @@ impl Upstreams {
             lease,
             outstanding,
             verdict: None,
+            lost: None,
         };
         if !head.status.is_success() {
             let body = match read(rest, ERROR_BYTES, deadline).await {
@@ -191,6 +189,7 @@ impl Upstreams {
                 body = Box::pin(undo(&mut headers, body)).await.unwrap_or_default();
             }
             provider.say_when(&mut headers, &body);
+            heed(provider, head.status, &headers);
             let answer = ErrorAnswer {
                 status: head.status,
                 headers,
@@ -207,6 +206,7 @@ impl Upstreams {
         if is_page(&head.headers) || events && !plain || !understood {
             return Err(UpstreamErrorKind::Malformed.into());
         }
+        heed(provider, head.status, &head.headers);
         let body = if events {
             begin(rest, deadline.min(sent + provider.timeouts.first_token)).await?
         } else {
@@ -255,7 +255,12 @@ impl Upstreams {
                 error = &error as &dyn std::error::Error,
                 "no connection"
             );
-            Failure::from(UpstreamErrorKind::Connect)
+            // A client that gives little time must not speak against the provider.
+            Failure::from(if Instant::now() >= deadline {
+                UpstreamErrorKind::TotalTimeout
+            } else {
+                UpstreamErrorKind::Connect
+            })
         };
         let token = self.token(provider, deadline).await?;
         let mut lease = self.pools.lease(place, connect).await.map_err(failed)?;
@@ -285,6 +290,7 @@ impl Upstreams {
             let unsent = error.take_message().is_some();
             let error = error.into_error();
             tracing::debug!(provider = &*provider.name, %error, "a request got no answer");
+            let lost = lease.lost_by(&error);
             let idle_race = lease.is_reused() && (unsent || sent.elapsed() < IDLE_RACE && is_broken_connection(&error));
             if idle_race || !again && was_not_begun(&error) {
                 again = true;
@@ -296,7 +302,7 @@ impl Upstreams {
             } else {
                 UpstreamErrorKind::Reset
             };
-            return Err(kind.into());
+            return Err(Failure { lost, ..kind.into() });
         }
     }
 }

@@ -12,8 +12,7 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::place::{Place, Tls};
-use crate::health::{Breaker, Pass, Probed, Rule, Standing};
-use crate::meter::UpstreamErrorKind;
+use crate::health::{Breaker, Epoch, Pass, Probed, Rule, Standing, Trouble};
 use crate::selection::{Hash64, PrefixTable, Wants, rendezvous};
 
 /// Tokens that a request counts for besides its own, as what it will generate is hard to know before.
@@ -130,14 +129,10 @@ impl EndpointTry {
         self.endpoint.address
     }
 
-    /// The endpoint itself.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-
-    /// The endpoint answered.
-    pub fn succeeded(self) {
-        self.endpoint.breaker.succeeded(Instant::now());
+    /// The endpoint answered. Gives it, and the epoch in which the rest of its answer is to be judged.
+    pub fn succeeded(self, rule: &Rule) -> (Arc<Endpoint>, Epoch) {
+        let epoch = self.endpoint.breaker.succeeded(&self.pass, Instant::now(), rule);
+        (Arc::clone(&self.endpoint), epoch)
     }
 }
 
@@ -209,13 +204,14 @@ impl Balancer {
                 return Some(self.take(endpoint, pass, wants));
             }
         }
+        let pass = |endpoint: &Endpoint| endpoint.breaker.pass();
         let well = |endpoint: &&Arc<Endpoint>| endpoint.breaker.is_in() && !endpoint.probed.is_failing();
         let fresh_and_well = || in_order().filter(fresh).filter(well);
         if let Some(affinity) = wants.affinity {
             let score = |endpoint: &Endpoint| rendezvous(affinity, endpoint.key, 1.0);
             let owner = fresh_and_well().max_by(|a, b| score(a).total_cmp(&score(b)));
             if let Some(endpoint) = owner {
-                return Some(self.take(endpoint, Pass::plain(), wants));
+                return Some(self.take(endpoint, pass(endpoint), wants));
             }
         }
         if let Some(prefix) = &wants.prefix {
@@ -225,7 +221,7 @@ impl Balancer {
                 .pods(prefix)
                 .find_map(|id| fresh_and_well().find(|endpoint| endpoint.id == id));
             if let Some(endpoint) = warm.filter(|endpoint| endpoint.outstanding.load(Relaxed) <= most) {
-                return Some(self.take(endpoint, Pass::plain(), wants));
+                return Some(self.take(endpoint, pass(endpoint), wants));
             }
         }
         let least =
@@ -235,7 +231,7 @@ impl Balancer {
             .or_else(|| in_order().filter(fresh).min_by(least))
             .or_else(|| in_order().filter(well).min_by(least))
             .or_else(|| in_order().min_by(least))?;
-        Some(self.take(endpoint, Pass::plain(), wants))
+        Some(self.take(endpoint, pass(endpoint), wants))
     }
 
     fn take(&self, endpoint: &Arc<Endpoint>, pass: Pass, wants: &Wants) -> (Outstanding, EndpointTry) {
@@ -256,29 +252,42 @@ impl Balancer {
     }
 
     /// Says that a request failed. Never more than half of the endpoints are taken out.
-    pub fn failed(&self, tried: &EndpointTry, rule: &Rule, error: UpstreamErrorKind) -> Consequence {
-        self.judge(rule, |now, may_eject| {
-            tried.endpoint.breaker.failed(&tried.pass, now, rule, error, may_eject)
+    pub fn failed(&self, tried: &EndpointTry, rule: &Rule, trouble: Trouble<'_>) -> Consequence {
+        self.judge(&tried.endpoint, rule, |now, may_eject| {
+            tried
+                .endpoint
+                .breaker
+                .failed(&tried.pass, now, rule, trouble, may_eject)
         })
     }
 
-    /// Says that an answer of an endpoint broke off after it had begun. The same holds.
-    pub fn broke_off(&self, endpoint: &Endpoint, rule: &Rule, error: UpstreamErrorKind) -> Consequence {
-        self.judge(rule, |now, may_eject| {
-            endpoint.breaker.broke_off(now, rule, error, may_eject)
+    /// Says that an answer of an endpoint broke off, which had begun in one of its epochs. The same holds.
+    pub fn broke_off(&self, endpoint: &Arc<Endpoint>, epoch: Epoch, rule: &Rule, trouble: Trouble<'_>) -> Consequence {
+        self.judge(endpoint, rule, |now, may_eject| {
+            endpoint.breaker.broke_off(epoch, now, rule, trouble, may_eject)
         })
     }
 
-    /// What follows from a failure; `fail` counts it, asks whether one more may go out, and says whether it now is.
-    fn judge(&self, rule: &Rule, fail: impl FnOnce(Instant, &mut dyn FnMut() -> bool) -> bool) -> Consequence {
+    /// What follows from a failure of an endpoint; `fail` counts it, asks whether one more may go out, and says whether it now
+    /// is.
+    fn judge(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        rule: &Rule,
+        fail: impl FnOnce(Instant, &mut dyn FnMut() -> bool) -> bool,
+    ) -> Consequence {
         let now = Instant::now();
         let mut none_good = false;
         let guard = self.ejecting.lock();
         let mut may_eject = || {
             let known = self.known.load();
+            // A pod that has gone gets nothing any more, and its end says nothing about those that are there.
+            if !known.endpoints.iter().any(|other| Arc::ptr_eq(other, endpoint)) {
+                return false;
+            }
             let out = known.endpoints.iter().filter(|other| !other.breaker.is_in()).count();
             let allowed = (out + 1) * 2 <= known.endpoints.len();
-            none_good = !allowed && known.endpoints.iter().all(|other| other.breaker.is_bad(rule));
+            none_good = !allowed && known.endpoints.iter().all(|other| other.breaker.is_bad(now, rule));
             allowed
         };
         let ejected = fail(now, &mut may_eject);
@@ -304,6 +313,13 @@ impl Balancer {
     pub fn reset(&self, now: Instant) {
         for endpoint in &self.known.load().endpoints {
             endpoint.breaker.reset(now);
+        }
+    }
+
+    /// From now on all endpoints are judged by another rule, or are asked in another name.
+    pub fn judge_anew(&self) {
+        for endpoint in &self.known.load().endpoints {
+            endpoint.breaker.judge_anew();
         }
     }
 

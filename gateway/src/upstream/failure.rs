@@ -1,5 +1,6 @@
 //! How a try at a provider fails, and what may follow.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use tokenweir_llm::OpenAiError;
 use tokenweir_llm::dialect::overflows_context;
 
 use super::outgoing::Pair;
+use crate::health::Loss;
 use crate::meter::UpstreamErrorKind;
 
 /// A try that gave no answer for the client, or one that says no.
@@ -20,6 +22,8 @@ pub struct Failure {
     pub answer: Option<ErrorAnswer>,
     /// What the gateway itself has against the request; boxed, as almost no failure has it.
     pub refusal: Option<Box<OpenAiError>>,
+    /// The loss of a connection that carried other requests too; `None`: it hit this one alone.
+    pub lost: Option<Arc<Loss>>,
 }
 
 /// A provider's answer with an error status.
@@ -41,6 +45,7 @@ impl From<UpstreamErrorKind> for Failure {
             kind,
             answer: None,
             refusal: None,
+            lost: None,
         }
     }
 }
@@ -52,6 +57,15 @@ impl Failure {
             kind: UpstreamErrorKind::Unsupported,
             answer: None,
             refusal: Some(refusal),
+            lost: None,
+        }
+    }
+
+    /// An answer that broke off, perhaps with the connection that carried it.
+    pub(super) fn broken_off(lost: Option<Arc<Loss>>) -> Self {
+        Self {
+            lost,
+            ..UpstreamErrorKind::Interrupted.into()
         }
     }
 
@@ -75,6 +89,7 @@ impl Failure {
             kind,
             answer: shown.then_some(answer),
             refusal: None,
+            lost: None,
         }
     }
 

@@ -17,6 +17,7 @@ use super::body::RequestBody;
 use super::connect::{ConnectError, connect};
 use super::place::Place;
 use super::resolve::Resolve;
+use crate::health::Loss;
 
 /// What is sent to providers.
 pub(crate) type UpstreamBody = RequestBody;
@@ -74,6 +75,8 @@ struct Shared {
     streams: AtomicUsize,
     born: Instant,
     last_used: Mutex<Instant>,
+    /// What its loss will be to those whose requests it carries.
+    loss: Arc<Loss>,
 }
 
 /// A connection that carries one request. Unless it is given back with [`Lease::recycle`], HTTP/1.1 closes with it.
@@ -119,6 +122,12 @@ impl Shared {
     }
 }
 
+/// Whether an error ended one stream of an HTTP/2 connection and not the connection.
+fn is_of_one_stream(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    error.is_parse() || error.is_user() || cause.is_some_and(h2::Error::is_reset)
+}
+
 /// Whether a connection that was opened then is to take no further requests.
 fn is_old(born: Instant, now: Instant) -> bool {
     now.duration_since(born) >= MAX_AGE
@@ -162,6 +171,7 @@ impl Pools {
                     streams: AtomicUsize::new(0),
                     born,
                     last_used: Mutex::new(Instant::now()),
+                    loss: Arc::default(),
                 });
                 let stream = Stream::on(&shared);
                 self.places.lock().entry(place.id).or_default().shared.push(shared);
@@ -243,6 +253,14 @@ impl Lease {
                 .try_send_request(request)
                 .await
                 .map_err(Box::new),
+        }
+    }
+
+    /// The loss of the connection, if that is what an error tells and others may tell of it too.
+    pub(super) fn lost_by(&self, error: &hyper::Error) -> Option<Arc<Loss>> {
+        match &self.kind {
+            Kind::Http2(stream) if !is_of_one_stream(error) => Some(Arc::clone(&stream.0.loss)),
+            Kind::Http1(_) | Kind::Http2(_) => None,
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::plan::{Provider, Target};
 
 /// A provider that asks for more is asked again after this time all the same.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -32,11 +35,27 @@ const ANTHROPIC: [(&str, &str); 4] = [
     ),
 ];
 
+/// Leaves a provider alone that says in an answer that it is exhausted. Of several answers the most restrictive one counts.
+/// What one pod of a Service says is not about the others.
+pub(super) fn heed(provider: &Provider, status: StatusCode, headers: &HeaderMap) {
+    if !matches!(provider.target, Target::Endpoint { .. }) {
+        return;
+    }
+    let refused = status == StatusCode::TOO_MANY_REQUESTS;
+    let Some(wait) = exhausted_for(headers, refused, Timestamp::now) else {
+        return;
+    };
+    if provider.live.rates.exhausted(Instant::now() + wait) {
+        let (name, seconds) = (&*provider.name, wait.as_secs_f64());
+        tracing::debug!(provider = name, seconds, "a provider says that it is exhausted");
+    }
+}
+
 /// For how long the provider takes nothing more, by the headers of its answer; `None` if it takes more at once.
 ///
 /// `refused`: the answer is a 429, so that its `retry-after` counts. `now` tells the time of the day, and is asked only where a header
 /// names one.
-pub(super) fn exhausted_for(headers: &HeaderMap, refused: bool, now: impl Fn() -> Timestamp) -> Option<Duration> {
+fn exhausted_for(headers: &HeaderMap, refused: bool, now: impl Fn() -> Timestamp) -> Option<Duration> {
     // Nearly every answer says nothing of it, which a look at its few names tells sooner than a search for each name.
     if !refused && !headers.keys().any(speaks_of_limits) {
         return None;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::answer::{Answer, AnswerBody};
 use super::balance::{Balancer, Consequence, Endpoint, EndpointTry};
 use super::failure::Failure;
-use crate::health::{Rule, Trying};
+use crate::health::{Epoch, Loss, Rule, Trouble, Trying};
 use crate::meter::UpstreamErrorKind;
 use crate::plan::{Provider, Target};
 
@@ -16,101 +16,119 @@ use crate::plan::{Provider, Target};
 /// as when the client went away.
 #[derive(Debug)]
 pub struct Verdict {
+    judge: Judge,
+    /// Which endpoint answers, and in which epoch of its own; `None`: the provider is judged as a whole.
+    endpoint: Option<(Arc<Endpoint>, Epoch)>,
+}
+
+/// Who is judged, by its rule of then, and in which of its epochs.
+#[derive(Debug)]
+struct Judge {
     provider: Arc<Provider>,
-    /// Which endpoint answers; `None`: the provider is judged as a whole.
-    endpoint: Option<Arc<Endpoint>>,
+    epoch: Epoch,
 }
 
 impl Verdict {
     /// All of it came.
     pub(super) fn came_whole(self) {
         match &self.endpoint {
-            Some(endpoint) => endpoint.breaker.came_whole(),
-            None => self.provider.live.breaker.came_whole(),
+            Some((endpoint, epoch)) => endpoint.breaker.came_whole(*epoch),
+            None => self.judge.provider.live.breaker.came_whole(self.judge.epoch),
         }
     }
 
-    /// It broke off.
-    pub(super) fn broke_off(self, error: UpstreamErrorKind) {
-        let provider = &*self.provider;
+    /// It broke off, perhaps with the connection that carried it together with others.
+    pub(super) fn broke_off(self, error: UpstreamErrorKind, lost: Option<&Loss>) {
+        let Judge { provider, epoch } = &self.judge;
         let Some(rule) = provider.outlier.as_ref().filter(|_| error.is_sickness()) else {
             return;
         };
-        if let (Target::Service { balancer, .. }, Some(endpoint)) = (&provider.target, &self.endpoint) {
-            let consequence = balancer.broke_off(endpoint, rule, error);
-            draw(consequence, provider, rule, endpoint.address, error);
+        let trouble = Trouble { error, loss: lost };
+        if let Some(((endpoint, of_endpoint), balancer)) = self.endpoint.as_ref().zip(balancer(provider)) {
+            let consequence = balancer.broke_off(endpoint, *of_endpoint, rule, trouble);
+            self.judge.draw(rule, consequence, endpoint.address, error);
         } else {
             let breaker = &provider.live.breaker;
-            if breaker.broke_off(Instant::now(), rule, error, || true) {
+            if breaker.broke_off(*epoch, Instant::now(), rule, trouble, || true) {
                 tell_out(provider, error);
             }
         }
     }
 }
 
-/// Has the rest of an answer judged too, if it has only begun.
-pub(super) fn follow(provider: &Arc<Provider>, endpoint: Option<&EndpointTry>, result: &mut Result<Answer, Failure>) {
-    if provider.outlier.is_none() {
-        return;
-    }
-    if let Ok(answer) = result
-        && let AnswerBody::Begun { rest, .. } = &mut answer.body
-    {
-        rest.verdict = Some(Verdict {
-            provider: Arc::clone(provider),
-            endpoint: endpoint.map(|tried| Arc::clone(tried.endpoint())),
-        });
+impl Judge {
+    fn draw(&self, rule: &Rule, consequence: Consequence, endpoint: SocketAddr, error: UpstreamErrorKind) {
+        let provider = &*self.provider;
+        match consequence {
+            Consequence::None => {}
+            Consequence::Ejected => {
+                provider.live.count_ejection();
+                let name = &*provider.name;
+                tracing::warn!(provider = name, %endpoint, error = error.as_str(), "an endpoint is out");
+            }
+            Consequence::NoneGood => {
+                let breaker = &provider.live.breaker;
+                if breaker.trip(self.epoch, Instant::now(), rule, error) {
+                    tell_out(provider, error);
+                }
+            }
+        }
     }
 }
 
-/// Says how a try at an endpoint of a Service went; `None`: it was answered.
+/// Says how a try went: at the provider, and at the endpoint if it is a Service. Of an answer that has only begun the rest
+/// is judged too, once it is over.
 ///
-/// If that leaves no endpoint that is good, the provider as a whole is out, so that others are asked at once.
-pub(super) fn endpoint(
-    provider: &Provider,
-    balancer: &Balancer,
-    tried: EndpointTry,
-    failed: Option<UpstreamErrorKind>,
+/// If a failure leaves no endpoint that is good, the provider as a whole is out, so that others are asked at once.
+pub(super) fn settle(
+    provider: &Arc<Provider>,
+    trying: Trying<'_>,
+    tried: Option<EndpointTry>,
+    result: &mut Result<Answer, Failure>,
 ) {
-    let Some(rule) = &provider.outlier else { return };
-    let Some(error) = failed.filter(|error| !error.is_answer()) else {
-        return tried.succeeded();
+    // Without a word on how they went, both are given up.
+    let Some((rule, epoch)) = trying.judged() else { return };
+    let judge = |epoch| Judge {
+        provider: Arc::clone(provider),
+        epoch,
     };
-    if !error.is_sickness() {
-        return;
-    }
-    let consequence = balancer.failed(&tried, rule, error);
-    draw(consequence, provider, rule, tried.address(), error);
-}
-
-fn draw(consequence: Consequence, provider: &Provider, rule: &Rule, endpoint: SocketAddr, error: UpstreamErrorKind) {
-    match consequence {
-        Consequence::None => {}
-        Consequence::Ejected => {
-            provider.live.count_ejection();
-            let name = &*provider.name;
-            tracing::warn!(provider = name, %endpoint, error = error.as_str(), "an endpoint is out");
-        }
-        Consequence::NoneGood => {
-            if provider.live.breaker.trip(Instant::now(), rule, error) {
-                tell_out(provider, error);
+    match result {
+        Ok(answer) => {
+            let endpoint = tried.map(|tried| tried.succeeded(&rule));
+            let epoch = trying.succeeded().unwrap_or(epoch);
+            if let AnswerBody::Begun { rest, .. } = &mut answer.body {
+                let judge = judge(epoch);
+                rest.verdict = Some(Verdict { judge, endpoint });
             }
         }
+        Err(failure) if failure.kind.is_answer() => {
+            if let Some(tried) = tried {
+                tried.succeeded(&rule);
+            }
+            trying.succeeded();
+        }
+        Err(failure) if failure.kind.is_sickness() => {
+            let error = failure.kind;
+            let loss = failure.lost.as_deref();
+            let Some((tried, balancer)) = tried.zip(balancer(provider)) else {
+                if trying.failed(Trouble { error, loss }, true) {
+                    tell_out(provider, error);
+                }
+                return;
+            };
+            // A lost connection is one event for its endpoint. Here requests are only counted, to be told of.
+            trying.failed(Trouble { error, loss: None }, false);
+            let consequence = balancer.failed(&tried, &rule, Trouble { error, loss });
+            judge(epoch).draw(&rule, consequence, tried.address(), error);
+        }
+        Err(_) => {}
     }
 }
 
-/// Says how a try at a provider went; `None`: it was answered.
-pub(super) fn provider(provider: &Provider, tried: Trying<'_>, failed: Option<UpstreamErrorKind>) {
-    let alone = matches!(provider.target, Target::Endpoint { .. });
-    match failed {
-        None => tried.succeeded(),
-        Some(error) if error.is_answer() => tried.succeeded(),
-        Some(error) if error.is_sickness() => {
-            if tried.failed(error, alone) {
-                tell_out(provider, error);
-            }
-        }
-        Some(_) => {}
+fn balancer(provider: &Provider) -> Option<&Balancer> {
+    match &provider.target {
+        Target::Service { balancer, .. } => Some(balancer),
+        Target::Endpoint { .. } => None,
     }
 }
 

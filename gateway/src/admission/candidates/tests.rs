@@ -29,7 +29,12 @@ fn with_fallbacks(weights: &[(u32, Option<u32>)], fallbacks: bool) -> Candidates
 
 fn take_out(candidates: &Candidates, at: usize) {
     let breaker = &candidates.backends[at].provider.breaker;
-    breaker.trip(Instant::now(), &RULE, UpstreamErrorKind::Connect);
+    breaker.trip(
+        breaker.pass().epoch(),
+        Instant::now(),
+        &RULE,
+        UpstreamErrorKind::Connect,
+    );
 }
 
 #[test]
@@ -63,7 +68,8 @@ fn with_fallbacks_nobody_waits_for_backends_that_are_out() {
 fn a_backend_that_came_back_begins_with_a_tenth_of_its_share() {
     let candidates = candidates(&[(1, None), (1, None)]);
     take_out(&candidates, 0);
-    candidates.backends[0].provider.breaker.succeeded(Instant::now());
+    let breaker = &candidates.backends[0].provider.breaker;
+    breaker.succeeded(&breaker.pass(), Instant::now(), &RULE);
     let first = (0..11_000)
         .filter(|_| candidates.acquire(3, &plain()) == Some(0))
         .count();

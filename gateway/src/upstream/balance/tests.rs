@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::meter::UpstreamErrorKind;
 
 const RULE: Rule = Rule {
     consecutive_errors: 2,
@@ -19,12 +20,34 @@ fn take(balancer: &Balancer, ready: &Arc<[SocketAddr]>, failed: &[SocketAddr]) -
     (outstanding, tried.address())
 }
 
+const REFUSED: Trouble<'_> = Trouble {
+    error: UpstreamErrorKind::Connect,
+    loss: None,
+};
+const BROKEN: Trouble<'_> = Trouble {
+    error: UpstreamErrorKind::Interrupted,
+    loss: None,
+};
+
 /// A request to each endpoint in turn fails until it has failed at all of them as often as it takes.
 fn fail(balancer: &Balancer, ready: &Arc<[SocketAddr]>, at: SocketAddr) -> Consequence {
     let others: Vec<_> = ready.iter().copied().filter(|address| *address != at).collect();
     let (_outstanding, tried) = balancer.choose(ready, &others, &Wants::default(), Some(&RULE)).unwrap();
     assert_eq!(tried.address(), at);
-    balancer.failed(&tried, &RULE, UpstreamErrorKind::Connect)
+    balancer.failed(&tried, &RULE, REFUSED)
+}
+
+/// A request to this endpoint is answered; its answer may break off then.
+fn answer(balancer: &Balancer, ready: &Arc<[SocketAddr]>, at: SocketAddr, breaks: bool) -> Consequence {
+    let others: Vec<_> = ready.iter().copied().filter(|address| *address != at).collect();
+    let (_outstanding, tried) = balancer.choose(ready, &others, &Wants::default(), Some(&RULE)).unwrap();
+    assert_eq!(tried.address(), at);
+    let (endpoint, epoch) = tried.succeeded(&RULE);
+    if breaks {
+        balancer.broke_off(&endpoint, epoch, &RULE, BROKEN)
+    } else {
+        Consequence::None
+    }
 }
 
 #[test]
@@ -76,7 +99,7 @@ async fn an_endpoint_that_fails_in_a_row_is_out_and_gets_one_request_after_its_t
     let (_outstanding, trial) = balancer.choose(&ready, &[], &Wants::default(), Some(&RULE)).unwrap();
     assert_eq!(trial.address(), ready[0], "the trial goes first");
     assert_eq!(take(&balancer, &ready, &[]).1, ready[1], "one at a time");
-    trial.succeeded();
+    trial.succeeded(&RULE);
     let first = (0..20)
         .map(|_| take(&balancer, &ready, &[]))
         .filter(|(_, at)| *at == ready[0])
@@ -97,7 +120,7 @@ async fn an_endpoint_that_came_back_takes_up_its_share_slowly() {
         .choose(&ready, &[], &Wants::default(), Some(&RULE))
         .unwrap()
         .1
-        .succeeded();
+        .succeeded(&RULE);
     let held: Vec<_> = (0..110).map(|_| take(&balancer, &ready, &[])).collect();
     assert_eq!(held.iter().filter(|(_, at)| *at == ready[0]).count(), 10);
     drop(held);
@@ -137,4 +160,57 @@ fn an_endpoint_whose_probes_fail_gets_nothing_while_another_is_well() {
     }
     let held: Vec<_> = (0..9).map(|_| take(&balancer, &ready, &[])).collect();
     assert!(held.iter().all(|(_, at)| *at == ready[1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_answers_again_is_good_although_streams_of_it_broke_off_before() {
+    let (balancer, ready) = (Balancer::default(), addresses(&[1, 2, 3]));
+    let told: Vec<_> = (0..2).map(|_| answer(&balancer, &ready, ready[0], true)).collect();
+    assert_eq!(told, [Consequence::None, Consequence::Ejected]);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    // In one piece, so that no stream says that it is well.
+    answer(&balancer, &ready, ready[0], false);
+    for (at, expected) in [(1, Consequence::Ejected), (2, Consequence::None)] {
+        assert_eq!(fail(&balancer, &ready, ready[at]), Consequence::None);
+        assert_eq!(fail(&balancer, &ready, ready[at]), expected, "one of three is good");
+    }
+}
+
+#[test]
+fn what_a_pod_does_that_has_gone_says_nothing_about_those_that_are_there() {
+    let (balancer, before) = (Balancer::default(), addresses(&[1]));
+    let tries: Vec<_> = (0..4)
+        .map(|_| balancer.choose(&before, &[], &Wants::default(), Some(&RULE)).unwrap().1)
+        .collect();
+    // The Service is scaled to nothing for a moment.
+    let none = addresses(&[]);
+    assert!(balancer.choose(&none, &[], &Wants::default(), Some(&RULE)).is_none());
+    for tried in &tries[..2] {
+        assert_eq!(balancer.failed(tried, &RULE, REFUSED), Consequence::None);
+    }
+    let after = addresses(&[2, 3]);
+    take(&balancer, &after, &[]);
+    for tried in &tries[2..] {
+        assert_eq!(balancer.failed(tried, &RULE, REFUSED), Consequence::None);
+    }
+}
+
+#[test]
+fn streams_that_began_under_another_rule_take_no_pod_out() {
+    let (balancer, ready) = (Balancer::default(), addresses(&[1, 2]));
+    let streams: Vec<_> = std::iter::repeat_with(|| {
+        let others = [ready[1]];
+        let tried = balancer
+            .choose(&ready, &others, &Wants::default(), Some(&RULE))
+            .unwrap()
+            .1;
+        tried.succeeded(&RULE)
+    })
+    .take(5)
+    .collect();
+    balancer.judge_anew();
+    for (endpoint, epoch) in &streams {
+        assert_eq!(balancer.broke_off(endpoint, *epoch, &RULE, BROKEN), Consequence::None);
+    }
+    assert!(streams[0].0.breaker.is_in());
 }

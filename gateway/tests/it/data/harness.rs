@@ -332,6 +332,13 @@ impl Gateway {
             .sum()
     }
 
+    /// Whether a provider takes nothing more for now, by its own word.
+    pub fn exhausted(&self, provider: &str) -> bool {
+        let plan = self.plan.load_full();
+        let found = plan.providers().find(|p| &*p.name == provider);
+        !found.unwrap().live.rates.is_unlimited()
+    }
+
     /// How the providers are.
     pub fn reports(&self) -> Vec<ProviderReport> {
         report(

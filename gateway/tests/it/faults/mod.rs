@@ -4,5 +4,6 @@
 mod clients;
 mod connections;
 mod half_open;
+mod lost;
 mod provider;
 mod scene;
