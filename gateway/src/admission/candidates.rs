@@ -77,10 +77,37 @@ impl Candidates {
         among & self.rings[..=ring].iter().fold(0, |near, ring| near | ring)
     }
 
-    /// Those of `among` that are nearest.
-    fn nearest(&self, among: BackendSet) -> BackendSet {
-        let mut near = self.rings.iter().map(|ring| ring & among);
-        near.find(|near| *near != 0).unwrap_or(among)
+    /// Those of `among` from which one is to be chosen: the nearest ones. If all of these were taken back in only now, they
+    /// get no more than their share, and the rest goes to those that come after them. What is sticky stays where it belongs.
+    fn nearest(&self, among: BackendSet, wants: &Wants) -> BackendSet {
+        let mut nearest = None;
+        for near in self.rings.iter().map(|ring| ring & among).filter(|near| *near != 0) {
+            if wants.affinity.is_some() || self.takes_its_share(near) {
+                return near;
+            }
+            nearest = nearest.or(Some(near));
+        }
+        // Nobody is left to take the rest.
+        nearest.unwrap_or(among)
+    }
+
+    /// Whether a request is one of those that backends at one distance should get, by a throw of the dice if it must be.
+    fn takes_its_share(&self, near: BackendSet) -> bool {
+        let members = || self.members(near).map(|(_, candidate)| candidate);
+        // Whatever a backend that came back does not get goes to one beside it that was never away.
+        if members().any(|candidate| !candidate.is_slow()) {
+            return true;
+        }
+        let full: u64 = members().map(Candidate::full).sum();
+        let now: u64 = members().map(Candidate::pull).sum();
+        rand::rng().random_range(0..full.max(1)) < now
+    }
+
+    fn members(&self, set: BackendSet) -> impl Iterator<Item = (usize, &Candidate)> {
+        self.backends
+            .iter()
+            .enumerate()
+            .filter(move |(n, _)| set & (1 << n) != 0)
     }
 
     /// The backends that get traffic at all.
@@ -147,7 +174,7 @@ impl Candidates {
         let room = self.set(|candidate| candidate.weight > 0 && candidate.provider.limit.has_room());
         let mut open = self.open(among & room);
         while open != 0 {
-            let chosen = self.pick(self.nearest(open), wants)?;
+            let chosen = self.pick(self.nearest(open, wants), wants)?;
             if self.backends[chosen].provider.try_acquire(wants.tokens) {
                 return Some(chosen);
             }
@@ -176,7 +203,7 @@ impl Candidates {
     }
 
     fn pick(&self, open: BackendSet, wants: &Wants) -> Option<usize> {
-        let members = || self.backends.iter().enumerate().filter(|(n, _)| open & (1 << n) != 0);
+        let members = || self.members(open);
         let best = |score: &dyn Fn(&Candidate) -> f64| {
             let scored = members().map(|(n, candidate)| (n, score(candidate)));
             scored.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(n, _)| n)
@@ -208,7 +235,7 @@ impl Candidates {
 
     /// One of them by weight.
     fn draw(&self, open: BackendSet) -> Option<usize> {
-        let members = || self.backends.iter().enumerate().filter(|(n, _)| open & (1 << n) != 0);
+        let members = || self.members(open);
         let total: u64 = members().map(|(_, candidate)| candidate.pull()).sum();
         if total == 0 {
             return None;
@@ -238,16 +265,25 @@ fn rings(backends: &[Candidate]) -> Vec<BackendSet> {
 }
 
 impl Candidate {
+    /// The weight in thousandths.
+    fn full(&self) -> u64 {
+        u64::from(self.weight) * 1000
+    }
+
+    /// Whether the provider was taken back in and may still get less than its share.
+    fn is_slow(&self) -> bool {
+        self.rule.is_some() && self.provider.breaker.is_slow()
+    }
+
     /// The weight in thousandths: less of it for a provider that was taken back in only now, and never nothing.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share lies between 0 and 1
     fn pull(&self) -> u64 {
-        let full = u64::from(self.weight) * 1000;
         match &self.rule {
             Some(rule) if self.provider.breaker.is_slow() => {
                 let share = self.provider.breaker.share(Instant::now(), rule);
-                ((full as f64 * share) as u64).max(1)
+                ((self.full() as f64 * share) as u64).max(1)
             }
-            _ => full,
+            _ => self.full(),
         }
     }
 }

@@ -37,6 +37,11 @@ fn take_out(candidates: &Candidates, at: usize) {
     );
 }
 
+fn take_back_in(candidates: &Candidates, at: usize) {
+    let breaker = &candidates.backends[at].provider.breaker;
+    breaker.succeeded(&breaker.pass(), Instant::now(), &RULE);
+}
+
 #[test]
 fn a_backend_that_is_out_gets_nothing_while_another_is_well() {
     let candidates = candidates(&[(1_000_000, None), (1, Some(1))]);
@@ -68,8 +73,7 @@ fn with_fallbacks_nobody_waits_for_backends_that_are_out() {
 fn a_backend_that_came_back_begins_with_a_tenth_of_its_share() {
     let candidates = candidates(&[(1, None), (1, None)]);
     take_out(&candidates, 0);
-    let breaker = &candidates.backends[0].provider.breaker;
-    breaker.succeeded(&breaker.pass(), Instant::now(), &RULE);
+    take_back_in(&candidates, 0);
     let first = (0..11_000)
         .filter(|_| candidates.acquire(3, &plain()) == Some(0))
         .count();
@@ -204,8 +208,12 @@ fn with_keys(weights: &[u32]) -> Candidates {
 
 /// Backends at these distances, each with room for one request.
 fn at_distances(distances: &[u32], fallbacks: bool) -> Candidates {
+    with_room(distances, Some(1), fallbacks)
+}
+
+fn with_room(distances: &[u32], max: Option<u32>, fallbacks: bool) -> Candidates {
     let candidate = |distance: &u32| Candidate {
-        provider: Arc::new(Live::new(Some(1))),
+        provider: Arc::new(Live::new(max)),
         weight: 1,
         rule: Some(RULE),
         key: u64::from(*distance),
@@ -230,6 +238,66 @@ fn a_farther_backend_gets_something_only_while_no_nearer_one_is_well_and_has_roo
         candidates.release(1, &plain());
         assert_eq!(chosen(), Some(1), "as soon as it has room");
     }
+}
+
+/// How many of 11,000 requests each backend gets.
+fn counts(candidates: &Candidates) -> Vec<usize> {
+    let mut counts = vec![0; candidates.backends.len()];
+    for _ in 0..11_000 {
+        counts[candidates.acquire(u64::MAX, &plain()).unwrap()] += 1;
+    }
+    counts
+}
+
+#[test]
+fn a_near_backend_that_came_back_gets_a_tenth_and_the_next_ones_get_the_rest() {
+    // Alone at its distance: the rest goes on to the next one, and not to the one after that.
+    let candidates = with_room(&[7, 0, 3], None, false);
+    take_out(&candidates, 1);
+    take_back_in(&candidates, 1);
+    let got = counts(&candidates);
+    // Five standard deviations are 160, and the share has grown a little meanwhile.
+    assert!((940..=1400).contains(&got[1]) && got[0] == 0, "{got:?}");
+    // Beside another one at its distance: the rest stays there.
+    let candidates = with_room(&[0, 0, 3], None, false);
+    take_out(&candidates, 1);
+    take_back_in(&candidates, 1);
+    let got = counts(&candidates);
+    assert!((850..=1250).contains(&got[1]) && got[2] == 0, "{got:?}");
+    // Both came back, at either distance: a tenth, a tenth of what is left, and the rest to whom there is nobody after.
+    let candidates = with_room(&[0, 3], None, false);
+    for at in [0, 1] {
+        take_out(&candidates, at);
+        take_back_in(&candidates, at);
+    }
+    let got = counts(&candidates);
+    assert!(got[1] >= 850 && got[0] >= 8_800, "{got:?}");
+    // Nothing else is there: it gets everything, as there is nobody for the rest.
+    assert!((0..100).all(|_| candidates.acquire(1, &plain()) == Some(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_near_backend_that_came_back_has_its_whole_share_after_as_long_as_it_was_out() {
+    let candidates = with_room(&[0, 3], None, false);
+    take_out(&candidates, 0);
+    take_back_in(&candidates, 0);
+    tokio::time::advance(RULE.eject_for / 2).await;
+    let half = counts(&candidates)[0];
+    assert!((5_700..=6_400).contains(&half), "0.55 of 11,000: {half}");
+    tokio::time::advance(RULE.eject_for / 2).await;
+    assert_eq!(counts(&candidates), [11_000, 0]);
+}
+
+#[test]
+fn sessions_go_home_at_once_when_their_backend_comes_back() {
+    let candidates = with_room(&[1, 0], None, false);
+    take_out(&candidates, 1);
+    take_back_in(&candidates, 1);
+    let session = Wants {
+        affinity: Some(7),
+        ..Wants::default()
+    };
+    assert!((0..100).all(|_| candidates.acquire(3, &session) == Some(1)));
 }
 
 #[test]
