@@ -83,11 +83,16 @@ impl Live {
         self.ejections.load(Relaxed)
     }
 
-    /// From now on the provider is what it is in this term, which is a number that tells apart its places and the rules by
-    /// which it is judged. To be said before its breaker begins a new epoch: requests of older configurations, which may wait
+    /// From now on the provider is what it is in this term, which is a number that tells apart its places, in whose name it is
+    /// asked, and the rules by which it is judged. To be said before its breaker begins a new epoch: requests of older configurations, which may wait
     /// long before they are sent, belong to neither.
     pub fn serve(&self, term: u64) {
         self.term.store(term, Relaxed);
+    }
+
+    /// Whether that is the term in force.
+    pub fn is_served(&self, term: u64) -> bool {
+        self.term.load(Relaxed) == term
     }
 
     /// Begins a try by the configuration of a term; `None` if the provider is out. With `force` it is tried all the same.
@@ -108,7 +113,7 @@ impl Live {
             pass: Some((rule, pass)),
         };
         // Looked at after the epoch: were it the other way round, both could change in between.
-        if self.term.load(Relaxed) != term {
+        if !self.is_served(term) {
             trying.give_up();
         }
         Some(trying)
@@ -180,7 +185,7 @@ mod tests {
         live.serve(7);
         let early = live.begin(7, Some(rule), false).unwrap();
         live.serve(8);
-        live.breaker.rule_changed();
+        live.breaker.judge_anew();
         // The one began before the change, and the other waited in the queue until after it.
         let queued = live.begin(7, Some(rule), false).unwrap();
         assert!(queued.judged().is_none());

@@ -147,6 +147,11 @@ impl Rates {
         self.exhausted_until.fetch_max(until, Relaxed) < until
     }
 
+    /// The provider is another one now, or is asked in another name: what it said before holds no more.
+    pub fn renewed(&self) {
+        self.exhausted_until.store(0, Relaxed);
+    }
+
     fn open_at(&self, now: u64) -> u64 {
         let exhausted = self.exhausted_until.load(Relaxed);
         if exhausted != 0 && exhausted <= now {

@@ -62,7 +62,10 @@ impl Plan {
                 if moved || made.outlier.is_none() {
                     made.reset_health(Instant::now());
                 } else if before.is_some_and(|before| before.term != made.term) {
-                    made.rule_changed();
+                    made.judge_anew();
+                }
+                if before.is_some_and(|before| !before.is_same_account(made)) {
+                    made.live.rates.renewed();
                 }
             }
         }

@@ -51,7 +51,8 @@ pub struct Provider {
     pub live: Arc<Live>,
     /// When it, or one of its endpoints, is taken out; `None`: never because of requests that fail.
     pub outlier: Option<Rule>,
-    /// Tells apart where it was and by which rule it was judged: what happened in another term says nothing.
+    /// Tells apart where it was, in whose name it was asked, and by which rule it was judged: what happened in another term
+    /// says nothing.
     pub term: u64,
     /// How it is probed; `None`: not at all.
     pub probe: Option<Probe>,
@@ -169,7 +170,10 @@ impl Provider {
             |p| Arc::clone(&p.live),
         );
         let outlier = source.health.outlier.as_ref().and_then(rule);
-        let same_term = previous.filter(|p| p.source.upstream == source.upstream && p.outlier == outlier);
+        let same_term = previous.filter(|p| {
+            let same_account = (&p.source.upstream, &p.source.credential) == (&source.upstream, &source.credential);
+            same_account && p.outlier == outlier
+        });
         Ok(Self {
             name: previous.map_or_else(|| name.into(), |p| Arc::clone(&p.name)),
             name_header: HeaderValue::from_str(name).map_err(|_| wrong("its name does not fit into a header"))?,
@@ -261,11 +265,16 @@ impl Provider {
         }
     }
 
-    /// From now on it is judged by another rule.
-    pub(super) fn rule_changed(&self) {
-        self.live.breaker.rule_changed();
+    /// Whether both ask the same place in the same name, so that what that said about its limits holds for both.
+    pub(super) fn is_same_account(&self, other: &Self) -> bool {
+        self.source.upstream == other.source.upstream && self.source.credential == other.source.credential
+    }
+
+    /// From now on it is judged by another rule, or is asked in another name.
+    pub(super) fn judge_anew(&self) {
+        self.live.breaker.judge_anew();
         if let Target::Service { balancer, .. } = &self.target {
-            balancer.rule_changed();
+            balancer.judge_anew();
         }
     }
 

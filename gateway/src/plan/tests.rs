@@ -316,3 +316,43 @@ fn every_mistake_of_a_snapshot_is_named() {
         assert!(text.contains(message), "{text}");
     }
 }
+
+#[test]
+fn what_a_provider_said_about_its_limits_holds_for_the_same_place_and_the_same_key_alone() {
+    let exhausted = |change: &dyn Fn(&mut Value)| {
+        let base = |v: &mut Value| v["providers"]["openai"]["credential"] = json!({"bearer": "one"});
+        let first = plan(base);
+        let of = |plan: &Plan| Arc::clone(&plan.providers["openai"]);
+        let before = of(&first);
+        let hour = std::time::Duration::from_hours(1);
+        before.live.rates.exhausted(tokio::time::Instant::now() + hour);
+        let next = snapshot(|v| {
+            base(v);
+            change(v);
+        });
+        let second = Plan::build(&next, Some(&first)).unwrap();
+        let after = of(&second);
+        // Answers that are still on their way from the old place or for the old key are told apart by the term.
+        let same = after.live.is_served(before.term);
+        assert!(after.live.is_served(after.term));
+        (!after.live.rates.is_unlimited(), same)
+    };
+    assert_eq!(exhausted(&|_| {}), (true, true));
+    assert_eq!(
+        exhausted(&|v| v["providers"]["openai"]["timeouts"]["idleMs"] = json!(9)),
+        (true, true)
+    );
+    let moved = json!({"endpoint": {"url": "https://api.example.com/v2"}});
+    assert_eq!(
+        exhausted(&|v| v["providers"]["openai"]["upstream"] = moved.clone()),
+        (false, false)
+    );
+    let key = json!({"bearer": "two"});
+    assert_eq!(
+        exhausted(&|v| v["providers"]["openai"]["credential"] = key.clone()),
+        (false, false)
+    );
+    let outlier = json!({"outlier": {"consecutiveErrors": 2, "ejectForMs": 1000}});
+    let (still, same) = exhausted(&|v| v["providers"]["openai"]["health"] = outlier.clone());
+    assert_eq!((still, same), (true, false), "another rule says nothing about limits");
+}

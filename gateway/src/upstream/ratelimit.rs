@@ -36,9 +36,10 @@ const ANTHROPIC: [(&str, &str); 4] = [
 ];
 
 /// Leaves a provider alone that says in an answer that it is exhausted. Of several answers the most restrictive one counts.
-/// What one pod of a Service says is not about the others.
+/// What one pod of a Service says is not about the others, and what is said to a request of an older configuration may not be
+/// about the place or the account of now.
 pub(super) fn heed(provider: &Provider, status: StatusCode, headers: &HeaderMap) {
-    if !matches!(provider.target, Target::Endpoint { .. }) {
+    if !matches!(provider.target, Target::Endpoint { .. }) || !provider.live.is_served(provider.term) {
         return;
     }
     let refused = status == StatusCode::TOO_MANY_REQUESTS;
