@@ -76,6 +76,15 @@ pub(crate) fn name_within(most: usize) -> Rule {
     )
 }
 
+/// No tenant is above itself. Longer circles take other objects to see.
+pub(crate) fn not_its_own_parent() -> Rule {
+    rule(
+        "!has(self.spec.parentRef) || self.spec.parentRef.name != self.metadata.name",
+        "parentRef names the tenant itself, '%s'; name the tenant above it, or leave it out",
+        &["self.metadata.name"],
+    )
+}
+
 /// The object's own name is a DNS label that begins with a letter, as a Service's name must.
 pub(crate) fn name_is_service_name() -> Rule {
     rule(

@@ -80,6 +80,7 @@ pub(crate) fn snapshot(generation: u64) -> Snapshot {
         tenants: BTreeMap::from([(
             "acme".into(),
             Tenant {
+                ancestors: vec![],
                 keys: vec![],
                 allow_models: vec!["*".into()],
                 limits: TenantLimits::default(),

@@ -148,7 +148,13 @@ async fn tenant_key(access: &Access, tenant: Option<&str>, key: Option<&str>) ->
     let object = only(access, Kind::Tenant, tenant, "--tenant").await?;
     let name = object.metadata.name.clone().unwrap_or_default();
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
-    let keys = spec::<TenantSpec>(&object, Kind::Tenant)?.auth.api_keys;
+    let spec = spec::<TenantSpec>(&object, Kind::Tenant)?;
+    let keys = spec.api_keys();
+    if keys.is_empty() {
+        return Err(CtlError::Usage(format!(
+            "tenant {name} has no keys; name one of those below it with --tenant"
+        )));
+    }
     let wanted = keys.iter().find(|found| key.is_none_or(|key| found.name == key));
     let wanted = wanted.ok_or_else(|| {
         let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();

@@ -53,7 +53,11 @@ pub fn about(kind: Kind, spec: &Value, status: Option<&Value>) -> String {
                 .map_or(0, Vec::len);
             let allowed = spec.pointer("/models/allow").and_then(Value::as_array);
             let allowed: Vec<&str> = allowed.into_iter().flatten().filter_map(Value::as_str).collect();
-            format!("{}, models {}", count(keys, "key"), list(&allowed))
+            let of = match text("/parentRef/name") {
+                "" => String::new(),
+                parent => format!("of {parent}, "),
+            };
+            format!("{of}{}, models {}", count(keys, "key"), list(&allowed))
         }
         Kind::Policy => {
             let bound = |pointer: &str| spec.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
@@ -340,12 +344,20 @@ fn route(spec: &ModelRouteSpec) -> Vec<Line> {
 }
 
 fn tenant(spec: &TenantSpec) -> Vec<Line> {
-    let keys = spec.auth.api_keys.iter().map(|key| {
+    let keys = spec.api_keys().iter().map(|key| {
+        let scopes = if key.scopes.is_empty() {
+            String::new()
+        } else {
+            format!(" for {}", key.scopes.join(", "))
+        };
         let expires = key.expires.as_ref();
         let expires = expires.map_or_else(String::new, |time| format!(" until {}", time.0));
         match &key.secret_ref {
-            Some(secret) => format!("{} in Secret {}, field {}{expires}", key.name, secret.name, secret.key),
-            None => format!("{} (minted){expires}", key.name),
+            Some(secret) => format!(
+                "{}{scopes} in Secret {}, field {}{expires}",
+                key.name, secret.name, secret.key
+            ),
+            None => format!("{}{scopes} (minted){expires}", key.name),
         }
     });
     let allowed: Vec<&str> = spec.models.allow.iter().map(String::as_str).collect();
@@ -353,7 +365,16 @@ fn tenant(spec: &TenantSpec) -> Vec<Line> {
     if let Some(name) = &spec.display_name {
         lines.push(("Display name", name.clone()));
     }
-    lines.push(("Keys", keys.collect::<Vec<_>>().join("; ")));
+    if let Some(parent) = &spec.parent_ref {
+        lines.push(("Belongs to", parent.name.clone()));
+    }
+    let keys: Vec<String> = keys.collect();
+    let keys = if keys.is_empty() {
+        "none".to_owned()
+    } else {
+        keys.join("; ")
+    };
+    lines.push(("Keys", keys));
     lines.push(("Models", list(&allowed)));
     let priority = spec.limits.priority;
     let priority = priority.map_or_else(|| "that of the route".to_owned(), |priority| format!("{priority:?}"));

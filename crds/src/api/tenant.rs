@@ -4,10 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Priority, SecretKeyRef};
+use crate::api::{NameRef, Priority, SecretKeyRef};
 use crate::rules;
 
-/// Somebody who may ask, by API key, at every gateway of the namespace.
+/// Somebody who may ask, by API key, at every gateway of the namespace; or a group of those.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "tokenweir.dev",
@@ -18,11 +18,13 @@ use crate::rules;
     shortname = "tn",
     category = "tokenweir",
     namespaced,
-    doc = "Somebody who may ask, by API key, at every gateway of the namespace.",
+    doc = "Somebody who may ask, by API key, at every gateway of the namespace; or a group of those.",
     status = "TenantStatus",
     derive = "PartialEq",
     validation = rules::name_within(63),
+    validation = rules::not_its_own_parent(),
     printcolumn(name = "Display name", type_ = "string", json_path = ".spec.displayName"),
+    printcolumn(name = "Parent", type_ = "string", json_path = ".spec.parentRef.name"),
     printcolumn(name = "Priority", type_ = "string", json_path = ".spec.limits.priority"),
     printcolumn(name = "Max in flight", type_ = "integer", json_path = ".spec.limits.maxInFlight"),
     printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
@@ -39,8 +41,14 @@ pub struct TenantSpec {
     #[schemars(length(min = 1, max = 128))]
     pub display_name: Option<String>,
 
-    /// How the tenant proves who it is.
-    pub auth: TenantAuth,
+    /// The tenant that this one belongs to, such as the organisation of a team: up to 8 levels. What a tenant above does not
+    /// allow (`models.allow`), none below it may do. A tenant is not served while one above it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_ref: Option<NameRef>,
+
+    /// How the tenant proves who it is. Absent: nobody asks as this tenant, only as one of those below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<TenantAuth>,
 
     /// Models that the tenant may ask for.
     #[serde(default)]
@@ -49,6 +57,13 @@ pub struct TenantSpec {
     /// Limits on what the tenant may do.
     #[serde(default)]
     pub limits: TenantLimits,
+}
+
+impl TenantSpec {
+    /// Its API keys.
+    pub fn api_keys(&self) -> &[ApiKey] {
+        self.auth.as_ref().map_or(&[], |auth| &auth.api_keys)
+    }
 }
 
 /// How a tenant proves who it is.
@@ -78,6 +93,21 @@ pub struct ApiKey {
     /// `TENANT-KEY`, where TENANT is the tenant's name and KEY the name of this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeyRef>,
+
+    /// What the key may be used for. Absent: everything that the tenant may do. Else what one of these allows, and no more:
+    /// `models:GLOB` everything that can be asked of the models of these names, `chat:GLOB` answers alone (chat completions,
+    /// completions, responses, messages), `embeddings:GLOB` embeddings alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 267)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = rules::rule(
+            r"self.all(s, s.matches('^(models|chat|embeddings):[^\\s]+$'))",
+            "%s cannot be a scope; write models:, chat: or embeddings: and a model name or glob, such as models:assistant-*",
+            &[r"self.filter(s, !s.matches('^(models|chat|embeddings):[^\\s]+$'))"],
+        )
+    )]
+    pub scopes: Vec<String>,
 
     /// When the key stops working. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ mod edge;
 mod egress;
 mod gateway;
 mod headers;
+mod hierarchy;
 mod inputs;
 mod matching;
 mod price;

@@ -19,7 +19,7 @@ pub fn referenced_secrets<'a>(
     }
     for tenant in tenants {
         let name = tenant.name_any();
-        names.extend(tenant.spec.auth.api_keys.iter().map(|key| key.secret(&name).name));
+        names.extend(tenant.spec.api_keys().iter().map(|key| key.secret(&name).name));
     }
     names
 }

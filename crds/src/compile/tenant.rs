@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tokenweir_config::{Tenant, TenantKey, TenantLimits};
+use tokenweir_config::{KeyScope, ScopeArea, Tenant, TenantKey, TenantLimits};
 
+use super::hierarchy::ancestors;
 use super::inputs::by_age;
 use super::{Inputs, Problem};
 use crate::api::{Priority, TenantSpec};
@@ -13,7 +14,7 @@ use crate::conditions::Reason;
 const MIN_KEY_LENGTH: usize = 16;
 
 pub(super) struct Tenants<'a> {
-    /// Tenants, without the keys that cannot be used.
+    /// Tenants, without the keys that cannot be used, and without those of which it is not known who stands above them.
     pub served: BTreeMap<String, Tenant>,
     /// Mistakes by tenant; each tenant has an entry.
     pub problems: BTreeMap<&'a str, Vec<Problem>>,
@@ -23,10 +24,16 @@ pub(super) fn tenants<'a>(inputs: &'a Inputs<'_>) -> Tenants<'a> {
     let mut served = BTreeMap::new();
     let mut problems = BTreeMap::new();
     let mut owners: BTreeMap<String, (&str, String)> = BTreeMap::new();
-    for (name, object) in by_age(&inputs.by_name(&inputs.tenants)) {
+    let all = inputs.by_name(&inputs.tenants);
+    for (name, object) in by_age(&all) {
         let mut found = Vec::new();
-        let tenant = tenant(inputs, name, &object.spec, &mut owners, &mut found);
-        served.insert(name.to_owned(), tenant);
+        let ancestors = ancestors(&all, name).map_err(|problem| found.push(problem));
+        let mut tenant = tenant(inputs, name, &object.spec, &mut owners, &mut found);
+        // Without them nobody could say what it may do, so it may do nothing.
+        if let Ok(ancestors) = ancestors {
+            tenant.ancestors = ancestors;
+            served.insert(name.to_owned(), tenant);
+        }
         problems.insert(name, found);
     }
     Tenants { served, problems }
@@ -40,7 +47,7 @@ fn tenant<'a>(
     problems: &mut Vec<Problem>,
 ) -> Tenant {
     let mut keys = Vec::new();
-    for (index, key) in spec.auth.api_keys.iter().enumerate() {
+    for (index, key) in spec.api_keys().iter().enumerate() {
         let field = format!("spec.auth.apiKeys[{index}]");
         let reference = key.secret(name);
         let value = match inputs.secrets.credential(&reference) {
@@ -69,10 +76,20 @@ fn tenant<'a>(
             continue;
         }
         owners.insert(hash.clone(), (name, key.name.clone()));
+        let mut scopes: Vec<KeyScope> = key.scopes.iter().filter_map(|text| scope(text)).collect();
+        if scopes.len() < key.scopes.len() {
+            // The schema refuses it, and a key is not to do more than was meant.
+            let message = "a scope is none of models:, chat: and embeddings: with a model name or glob";
+            problems.push(Problem::invalid(Reason::Invalid, format!("{field}.scopes"), message));
+            continue;
+        }
+        scopes.sort();
+        scopes.dedup();
         keys.push(TenantKey {
             name: key.name.clone(),
             hash,
             expires_unix: key.expires.as_ref().map(|time| time.0.as_second()),
+            scopes,
         });
     }
     keys.sort_by(|a, b| a.name.cmp(&b.name));
@@ -80,6 +97,7 @@ fn tenant<'a>(
     allow_models.sort();
     allow_models.dedup();
     Tenant {
+        ancestors: Vec::new(),
         keys,
         allow_models,
         limits: TenantLimits {
@@ -87,4 +105,17 @@ fn tenant<'a>(
             priority: spec.limits.priority.map(Priority::rank),
         },
     }
+}
+
+/// A scope as it is written.
+fn scope(text: &str) -> Option<KeyScope> {
+    let (area, models) = text.split_once(':')?;
+    let area = match area {
+        "models" => ScopeArea::Models,
+        "chat" => ScopeArea::Chat,
+        "embeddings" => ScopeArea::Embeddings,
+        _ => return None,
+    };
+    let models = models.to_owned();
+    (!models.is_empty()).then_some(KeyScope { area, models })
 }

@@ -354,14 +354,8 @@ fn secrets(namespace: &str, objects: &Objects, keys: &KeyStore) -> Result<(Secre
         .collect();
     tenants.sort_by(|a, b| a.name.cmp(&b.name));
     for tenant in tenants {
-        for key in tenant
-            .object
-            .spec
-            .auth
-            .api_keys
-            .iter()
-            .filter(|key| key.secret_ref.is_none())
-        {
+        let minted_here = tenant.object.spec.api_keys().iter();
+        for key in minted_here.filter(|key| key.secret_ref.is_none()) {
             let reference = key.secret(&tenant.name);
             if secrets.contains(&reference.name) {
                 continue;

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tokenweir_config::Snapshot;
 use tokenweir_config::admin_token::{derive_admin_key, derive_key_hash_key};
 use tokenweir_config::shards::digest_hex;
+use tokenweir_config::{ScopeArea, Snapshot};
 use tokenweir_crds::api::{LLMGateway, ModelProvider, ModelRoute, RegionMode, Tenant};
 use tokenweir_crds::compile::{
     Compiled, Inputs, Keys, Kind, Secrets, check_backend_ref, check_gateway_refs, compile, referenced_secrets,
@@ -259,6 +259,48 @@ fn a_condition_on_the_host_that_slipped_past_the_schema_costs_its_entry() {
         (false, Some("spec.match[0].headers[0].name"))
     );
     assert!(!compiled.snapshot.routes.contains_key("blue"));
+}
+
+#[test]
+fn tenants_below_others_have_a_path_and_those_whose_path_is_broken_are_not_served() {
+    let world = World::golden("tenants.yaml");
+    let compiled = world.compile("edge");
+    let snapshot = checked(&compiled);
+    let path = |name: &str| snapshot.tenants[name].ancestors.join("/");
+    assert_eq!(
+        (path("org"), path("team"), path("user")),
+        (String::new(), "org".into(), "org/team".into())
+    );
+    assert!(snapshot.tenants["org"].keys.is_empty() && snapshot.tenants["user"].keys.len() == 1);
+    let scopes = &snapshot.tenants["user"].keys[0].scopes;
+    let scopes: Vec<_> = scopes.iter().map(|scope| (scope.area, scope.models.as_str())).collect();
+    assert_eq!(scopes, [(ScopeArea::Models, "gpt-*"), (ScopeArea::Chat, "*")]);
+    assert_eq!(snapshot.format, 4);
+    for (name, condition, text) in [
+        ("lost", "ResolvedRefs", "there is no Tenant gone"),
+        ("below-lost", "ResolvedRefs", "Tenant lost, which stands above"),
+        ("hen", "Accepted", "hen -> egg -> hen"),
+        ("egg", "Accepted", "egg -> hen -> egg"),
+        ("chick", "Accepted", "hen -> egg -> hen"),
+    ] {
+        let verdict = compiled.verdict(Kind::Tenant, name).unwrap();
+        assert!(!verdict.served && !snapshot.tenants.contains_key(name), "{name}");
+        let problem = &verdict.problems[0];
+        assert_eq!(
+            (problem.condition.as_str(), problem.field.as_str()),
+            (condition, "spec.parentRef.name"),
+            "{name}"
+        );
+        assert!(problem.message.contains(text), "{name}: {problem}");
+    }
+    // Without the team its user hangs in the air; the organisation alone is as simple as it ever was.
+    let mut without = world.clone();
+    without
+        .tenants
+        .retain(|tenant| tenant.metadata.name.as_deref() != Some("team"));
+    let without = without.compile("edge");
+    assert_eq!(without.snapshot.tenants.keys().collect::<Vec<_>>(), ["org"]);
+    assert_eq!(without.snapshot.format, 1);
 }
 
 #[test]

@@ -27,6 +27,6 @@ pub use matching::{FieldCondition, HeaderCondition, RouteMatch, ValueTest};
 pub use resilience::{ActiveProbe, Health, Hedge, Outlier, Selection, SelectionMode};
 pub use route::{Backend, Retry, RetryOn, Route};
 pub use snapshot::{
-    Admission, FORMAT, GatewayRef, Listener, Model, Order, Provider, ProviderKind, ProviderLimits, Queue, ServiceRef,
-    Snapshot, SnapshotError, Telemetry, Tenant, TenantKey, TenantLimits, Timeouts, Upstream,
+    Admission, FORMAT, GatewayRef, KeyScope, Listener, Model, Order, Provider, ProviderKind, ProviderLimits, Queue,
+    ScopeArea, ServiceRef, Snapshot, SnapshotError, Telemetry, Tenant, TenantKey, TenantLimits, Timeouts, Upstream,
 };

@@ -18,13 +18,13 @@ use crate::route::Route;
 /// A change that an older gateway could misread raises it; a field that an older gateway may ignore does not. A snapshot is
 /// written in the oldest format that says all it has ([`Snapshot::oldest_format`]), so that gateways of the release before
 /// go on with everything that they know.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Everything that one gateway serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// The format: 3 where a route does not take every request for its model, changes headers or has no backends, which a gateway of format 2
+    /// The format: 4 where a tenant stands below another, or a key has scopes, whose rules a gateway of format 3 would not see; 3 where a route does not take every request for its model, changes headers or has no backends, which a gateway of format 2
     /// would not see or not take; 2 where there is TLS beyond that of public endpoints, or a proxy, which a gateway of format 1 would not see, or a
     /// provider that does not speak OpenAI's wire, which it would not know; else 1.
     pub format: u32,
@@ -76,6 +76,14 @@ pub enum SnapshotError {
         /// The provider that is missing.
         provider: String,
     },
+    /// A name points nowhere.
+    #[error("tenant {tenant} stands below tenant {ancestor}, which the snapshot does not have")]
+    DanglingTenant {
+        /// The tenant.
+        tenant: String,
+        /// The tenant above it that is missing.
+        ancestor: String,
+    },
     /// Nothing to listen on.
     #[error("the snapshot has no listener")]
     NoListener,
@@ -111,7 +119,11 @@ impl Snapshot {
             let first_kinds = matches!(provider.kind, ProviderKind::OpenAI | ProviderKind::OpenAICompatible);
             provider.tls.is_some() || provider.proxy.is_some() || !first_kinds
         };
-        if self.routes.values().any(Route::is_special) {
+        let narrowed =
+            |tenant: &Tenant| !tenant.ancestors.is_empty() || tenant.keys.iter().any(|key| !key.scopes.is_empty());
+        if self.tenants.values().any(narrowed) {
+            4
+        } else if self.routes.values().any(Route::is_special) {
             3
         } else if secured || self.providers.values().any(special) {
             2
@@ -137,6 +149,16 @@ impl Snapshot {
                     return Err(SnapshotError::DanglingProvider {
                         route: name.clone(),
                         provider: backend.provider.clone(),
+                    });
+                }
+            }
+        }
+        for (name, tenant) in &self.tenants {
+            for ancestor in &tenant.ancestors {
+                if !self.tenants.contains_key(ancestor) {
+                    return Err(SnapshotError::DanglingTenant {
+                        tenant: name.clone(),
+                        ancestor: ancestor.clone(),
                     });
                 }
             }
@@ -356,6 +378,9 @@ pub struct Timeouts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tenant {
+    /// Names of the tenants above it, the root first; with its own name behind them they are its path. Their rules hold too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<String>,
     /// API keys, by their hashes.
     pub keys: Vec<TenantKey>,
     /// Globs of the model names the tenant may ask for. Empty: none.
@@ -376,6 +401,31 @@ pub struct TenantKey {
     /// Unix time in seconds from which the key is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_unix: Option<i64>,
+    /// What the key may be used for, one of these at least; empty: everything that the tenant may do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<KeyScope>,
+}
+
+/// One thing that an API key may be used for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyScope {
+    /// What may be asked.
+    pub area: ScopeArea,
+    /// Glob of the names of models that may be asked.
+    pub models: String,
+}
+
+/// What may be asked of models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ScopeArea {
+    /// Everything.
+    Models,
+    /// Answers, whatever the dialect, and what they would cost.
+    Chat,
+    /// Embeddings.
+    Embeddings,
 }
 
 /// Limits on a tenant, for each gateway pod.

@@ -67,7 +67,7 @@ impl Head<'_> {
                 return self.teller.answer(&OpenAiError::from(&why));
             }
         };
-        if !self.caller.tenant.may_use(peek.model()) {
+        if !self.caller.may_use(self.operation, peek.model()) {
             self.refused(Refusal::Forbidden);
             return self.teller.model_not_found(peek.model());
         }

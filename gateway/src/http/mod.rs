@@ -133,8 +133,8 @@ async fn respond(
         }
     };
     let response = match path {
-        Path::Models => models::list(&plan, &caller.tenant, form, request.uri().query()),
-        Path::Model(id) => models::one(&plan, &caller.tenant, id, teller),
+        Path::Models => models::list(&plan, caller, form, request.uri().query()),
+        Path::Model(id) => models::one(&plan, caller, id, teller),
         Path::Operation(operation) => {
             let head = Head {
                 worker,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokenweir_llm::ErrorForm;
 
 use super::errors::{self, Teller};
-use crate::plan::{ModelEntry, Plan, Tenant};
+use crate::plan::{Caller, ModelEntry, Plan};
 use crate::relay::GatewayBody;
 
 /// Most entries on one page in Anthropic's form, as its API has it. It is the default here too: a client that asks for
@@ -69,9 +69,9 @@ impl<'a> From<ModelEntry<'a>> for AnthropicModel<'a> {
     }
 }
 
-/// The models that a tenant may ask for.
-pub fn list(plan: &Plan, tenant: &Tenant, form: ErrorForm, query: Option<&str>) -> Response<GatewayBody> {
-    let entries = plan.models(tenant);
+/// The models that a key may be used to ask.
+pub fn list(plan: &Plan, caller: &Caller, form: ErrorForm, query: Option<&str>) -> Response<GatewayBody> {
+    let entries = plan.models(|id| caller.may_see(id));
     match form {
         ErrorForm::OpenAi => {
             let data = entries.into_iter().map(Model::from).collect();
@@ -119,9 +119,10 @@ fn page(ids: &[&str], query: &str) -> (std::ops::Range<usize>, bool) {
 }
 
 /// One of them. The id stands percent-encoded in a path, as some have slashes.
-pub fn one(plan: &Plan, tenant: &Tenant, id_in_path: &str, teller: Teller<'_>) -> Response<GatewayBody> {
+pub fn one(plan: &Plan, caller: &Caller, id_in_path: &str, teller: Teller<'_>) -> Response<GatewayBody> {
     let id = percent_decoded(id_in_path);
-    match (id.as_deref().and_then(|id| plan.model(tenant, id)), teller.form) {
+    let seen = id.as_deref().filter(|id| caller.may_see(id));
+    match (seen.and_then(|id| plan.model(id)), teller.form) {
         (Some(entry), ErrorForm::OpenAi) => answer(&Model::from(entry)),
         (Some(entry), ErrorForm::Anthropic) => answer(&AnthropicModel::from(entry)),
         (None, _) => teller.model_not_found(id.as_deref().unwrap_or(id_in_path)),

@@ -41,7 +41,9 @@ impl Plan {
             .iter()
             .map(|(name, tenant)| {
                 let before = previous.and_then(|p| p.tenants.get(name.as_str()));
-                let made = Tenant::new(name, tenant, tenant_max(snapshot, tenant), before.map(|t| &**t));
+                // A snapshot that was read has all of them.
+                let above = tenant.ancestors.iter().filter_map(|name| snapshot.tenants.get(name));
+                let made = Tenant::new(name, tenant, above, tenant_max(snapshot, tenant), before.map(|t| &**t));
                 (name.as_str().into(), Arc::new(made))
             })
             .collect();
@@ -292,6 +294,9 @@ fn keys(snapshot: &Snapshot, tenants: &BTreeMap<Box<str>, Arc<Tenant>>) -> Resul
                 tenant: Arc::clone(tenant),
                 key: key.name.as_str().into(),
                 expires_unix: key.expires_unix,
+                scopes: (key.scopes.iter())
+                    .map(|scope| (scope.area, Glob::new(&scope.models)))
+                    .collect(),
             };
             match callers.insert(hash, caller) {
                 // One tenant may list a key under two names; the later entry counts.

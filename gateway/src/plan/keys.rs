@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use foldhash::HashMap;
+use tokenweir_config::ScopeArea;
 use tokenweir_config::keys::{KeyHash, KeyHasher};
+use tokenweir_llm::Operation;
 
+use super::glob::Glob;
 use super::route::Tenant;
 
 /// Whose key it is.
@@ -16,6 +19,30 @@ pub struct Caller {
     pub key: Arc<str>,
     /// Unix time in seconds from which the key is refused.
     pub(super) expires_unix: Option<i64>,
+    /// What the key may be used for; empty: everything that the tenant may do.
+    pub(super) scopes: Box<[(ScopeArea, Glob)]>,
+}
+
+impl Caller {
+    /// Whether the key may be used to ask this of a model: its tenant may, and one of its scopes has it.
+    pub fn may_use(&self, operation: Operation, model: &str) -> bool {
+        let area = match operation {
+            Operation::Embeddings => ScopeArea::Embeddings,
+            Operation::Chat
+            | Operation::TextCompletion
+            | Operation::Responses
+            | Operation::Messages
+            | Operation::CountTokens => ScopeArea::Chat,
+        };
+        let has = |(of, models): &(ScopeArea, Glob)| (*of == ScopeArea::Models || *of == area) && models.matches(model);
+        self.tenant.may_use(model) && (self.scopes.is_empty() || self.scopes.iter().any(has))
+    }
+
+    /// Whether the key may be used to ask anything of a model.
+    pub fn may_see(&self, model: &str) -> bool {
+        let has = |(_, models): &(ScopeArea, Glob)| models.matches(model);
+        self.tenant.may_use(model) && (self.scopes.is_empty() || self.scopes.iter().any(has))
+    }
 }
 
 /// Finds callers by their API keys, of which it holds only keyed hashes.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::route::Tenant;
 use super::{ModelRoutes, Plan, Route};
 
 /// One model in a list.
@@ -17,15 +16,15 @@ pub struct ModelEntry<'a> {
 }
 
 impl Plan {
-    /// The models that a tenant may ask for, sorted by name: routes of a plain name, and the models of providers that
+    /// The models that somebody may see, sorted by name: routes of a plain name, and the models of providers that
     /// fit a route's pattern.
-    pub fn models(&self, tenant: &Tenant) -> Vec<ModelEntry<'_>> {
+    pub fn models(&self, may_see: impl Fn(&str) -> bool) -> Vec<ModelEntry<'_>> {
         let mut entries = BTreeMap::new();
         for routes in self.exact.values().chain(&self.globs) {
             for entry in routes.all().iter().flat_map(|route| named_by(route)) {
                 // A pattern lists only what reaches its routes, and not others that are more specific.
                 let mut reached = self.reached_by(entry.id);
-                if tenant.may_use(entry.id) && reached.any(|reached| std::ptr::eq(reached, routes)) {
+                if may_see(entry.id) && reached.any(|reached| std::ptr::eq(reached, routes)) {
                     entries.entry(entry.id).or_insert(entry);
                 }
             }
@@ -40,11 +39,8 @@ impl Plan {
             .take_while(move |routes| !std::mem::replace(&mut over, routes.take_all()))
     }
 
-    /// One model if the tenant may ask for it: listed or reached through a pattern.
-    pub fn model<'a>(&'a self, tenant: &Tenant, id: &'a str) -> Option<ModelEntry<'a>> {
-        if !tenant.may_use(id) {
-            return None;
-        }
+    /// One model by its name: listed or reached through a pattern.
+    pub fn model<'a>(&'a self, id: &'a str) -> Option<ModelEntry<'a>> {
         self.reached_by(id).flat_map(ModelRoutes::all).find_map(|route| {
             let backend = route.backends.iter().find(|backend| backend.model(id).is_some())?;
             Some(ModelEntry {

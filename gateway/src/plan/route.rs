@@ -127,22 +127,32 @@ pub struct Tenant {
     pub limit: Arc<Limit>,
     /// Priority in the queue; `None`: the route's.
     pub priority: Option<i32>,
-    allow: Vec<Glob>,
+    /// Of the tenant itself, and of each one above it.
+    allow: Vec<Vec<Glob>>,
 }
 
 impl Tenant {
-    pub(super) fn new(name: &str, source: &config::Tenant, max: Option<u32>, previous: Option<&Self>) -> Self {
+    /// A tenant, below those of `above`.
+    pub(super) fn new<'a>(
+        name: &str,
+        source: &'a config::Tenant,
+        above: impl Iterator<Item = &'a config::Tenant>,
+        max: Option<u32>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let globs = |tenant: &config::Tenant| tenant.allow_models.iter().map(|pattern| Glob::new(pattern)).collect();
         Self {
             name: previous.map_or_else(|| name.into(), |p| Arc::clone(&p.name)),
             id: previous.map_or_else(|| NEXT_TENANT.fetch_add(1, Relaxed), |p| p.id),
             limit: previous.map_or_else(|| Arc::new(Limit::new(max)), |p| Arc::clone(&p.limit)),
             priority: source.limits.priority,
-            allow: source.allow_models.iter().map(|pattern| Glob::new(pattern)).collect(),
+            allow: std::iter::once(source).chain(above).map(globs).collect(),
         }
     }
 
-    /// Whether the tenant may ask for a model name.
+    /// Whether the tenant may ask for a model name: it, and everybody above it.
     pub fn may_use(&self, model: &str) -> bool {
-        self.allow.iter().any(|glob| glob.matches(model))
+        let any = |globs: &Vec<Glob>| globs.iter().any(|glob| glob.matches(model));
+        self.allow.iter().all(any)
     }
 }

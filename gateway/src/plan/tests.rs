@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 use tokenweir_config::Snapshot;
 use tokenweir_config::keys::KeyHasher;
+use tokenweir_llm::Operation;
 
 use super::*;
 
@@ -63,7 +64,7 @@ fn route<'a>(plan: &'a Plan, model: &str) -> Option<&'a Arc<Route>> {
 fn routed<'a>(plan: &'a Plan, headers: &[(&str, &str)], body: &Value) -> Result<Routed<'a>, RequestError> {
     let mut body = body.clone();
     body["messages"] = json!([]);
-    let peek = Peek::parse(tokenweir_llm::Operation::Chat, bytes::Bytes::from(body.to_string())).unwrap();
+    let peek = Peek::parse(Operation::Chat, bytes::Bytes::from(body.to_string())).unwrap();
     let headers = headers
         .iter()
         .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()))
@@ -87,9 +88,13 @@ fn a_route_without_backends_takes_its_requests_from_others_and_is_in_no_list() {
     let refusing = route(&plan, "gpt-mini").unwrap();
     assert_eq!((&*refusing.name, refusing.usable("gpt-mini")), ("gpt-mini", 0));
     let acme = &plan.tenants["acme"];
-    assert!(plan.models(acme).iter().all(|entry| entry.id != "gpt-mini"));
-    assert_eq!(plan.model(acme, "gpt-mini"), None);
-    assert!(plan.model(acme, "gpt-5").is_some());
+    assert!(
+        plan.models(|id| acme.may_use(id))
+            .iter()
+            .all(|entry| entry.id != "gpt-mini")
+    );
+    assert_eq!(plan.model("gpt-mini"), None);
+    assert!(plan.model("gpt-5").is_some());
 }
 
 /// Four routes for `assistant-large`, three of which take only some requests.
@@ -170,13 +175,17 @@ fn what_no_route_of_a_name_takes_goes_to_a_pattern_or_nowhere() {
         Ok(Routed::NoModel)
     ));
     let acme = without.tenants().find(|tenant| &*tenant.name == "acme").unwrap();
-    let listed: Vec<&str> = without.models(acme).iter().map(|entry| entry.id).collect();
+    let listed: Vec<&str> = without
+        .models(|id| acme.may_use(id))
+        .iter()
+        .map(|entry| entry.id)
+        .collect();
     assert_eq!(
         listed,
         ["assistant-large", "gpt-5", "gpt-5-2026", "gpt-mini"],
         "as without conditions"
     );
-    assert_eq!(without.model(acme, "assistant-large").unwrap().owned_by, "openai");
+    assert_eq!(without.model("assistant-large").unwrap().owned_by, "openai");
 }
 
 #[test]
@@ -206,20 +215,64 @@ fn a_backend_asks_for_the_providers_own_name_of_the_model() {
 }
 
 #[test]
+fn a_key_with_scopes_may_be_used_for_them_and_for_nothing_that_its_tenant_may_not() {
+    let plan = plan(|v| {
+        v["tenants"]["globex"]["keys"][0]["scopes"] = json!([
+            {"area": "chat", "models": "gpt-5*"}, {"area": "embeddings", "models": "*"}, {"area": "models", "models": "gpt-m*"},
+        ]);
+    });
+    let globex = plan.keys.find(b"globex-key", 0).unwrap();
+    for operation in Operation::ALL {
+        let embeds = operation == Operation::Embeddings;
+        assert!(globex.may_use(operation, "gpt-mini"), "{operation:?}");
+        assert!(globex.may_use(operation, "gpt-5"), "{operation:?}");
+        assert_eq!(globex.may_use(operation, "gpt-4"), embeds, "{operation:?}");
+        assert!(
+            !globex.may_use(operation, "embed"),
+            "its tenant may ask for gpt-* alone"
+        );
+    }
+    assert!(globex.may_see("gpt-4") && !globex.may_see("embed"));
+    let acme = plan.keys.find(b"acme-key", 0).unwrap();
+    assert!(
+        acme.may_use(Operation::Chat, "embed"),
+        "without scopes it is what the tenant may do"
+    );
+}
+
+#[test]
+fn what_a_tenant_above_does_not_allow_nobody_below_it_may_use() {
+    let plan = plan(|v| {
+        v["tenants"]["org"] = json!({"keys": [], "allowModels": ["gpt-*", "assistant-*"]});
+        v["tenants"]["globex"]["ancestors"] = json!(["org"]);
+        v["tenants"]["globex"]["allowModels"] = json!(["*"]);
+        v["tenants"]["acme"]["ancestors"] = json!(["org", "globex"]);
+        v["tenants"]["acme"]["allowModels"] = json!(["*-mini", "llama"]);
+    });
+    let may = |tenant: &str, model: &str| plan.tenants[tenant].may_use(model);
+    assert!(may("globex", "gpt-5") && may("globex", "assistant-large") && !may("globex", "llama"));
+    assert!(may("acme", "gpt-mini") && !may("acme", "gpt-5") && !may("acme", "llama") && !may("acme", "other-mini"));
+    assert!(
+        plan.models(|id| may("acme", id))
+            .iter()
+            .all(|entry| entry.id == "gpt-mini")
+    );
+}
+
+#[test]
 fn the_list_of_models_holds_names_and_what_fits_the_patterns_as_far_as_the_tenant_may() {
     let plan = plan(unchanged);
     let list = |name: &str| {
         let tenant = plan.tenants().find(|tenant| &*tenant.name == name).unwrap();
-        plan.models(tenant)
+        plan.models(|id| tenant.may_use(id))
             .iter()
             .map(|entry| entry.id.to_owned())
             .collect::<Vec<_>>()
     };
     assert_eq!(list("acme"), ["assistant-large", "gpt-5", "gpt-5-2026", "gpt-mini"]);
     assert_eq!(list("globex"), ["gpt-5", "gpt-5-2026", "gpt-mini"]);
-    let globex = plan.tenants().find(|tenant| &*tenant.name == "globex").unwrap();
-    assert_eq!(plan.model(globex, "gpt-5").unwrap().owned_by, "openai");
-    assert_eq!(plan.model(globex, "assistant-large"), None);
+    assert_eq!(plan.model("gpt-5").unwrap().owned_by, "openai");
+    assert_eq!(plan.model("gpt-9"), None);
 }
 
 #[test]

@@ -152,7 +152,11 @@ async fn solo(
             .collect();
     }
     let mut inputs_providers = inner(&providers);
-    let (mut routes, mut tenants) = (Vec::new(), Vec::new());
+    let above = match subject {
+        Subject::Tenant(tenant) => above(tenant, |name| find(&context.caches.tenants, namespace, name)),
+        Subject::Provider(_) | Subject::Route(_) => Vec::new(),
+    };
+    let (mut routes, mut tenants) = (Vec::new(), inner(&above));
     match subject {
         Subject::Provider(provider) => inputs_providers.push(provider),
         Subject::Route(route) => routes.push(route),
@@ -180,10 +184,59 @@ async fn solo(
     Ok(compiled.verdict(subject.kind(), name).cloned())
 }
 
+/// The tenants above one, as far as they exist; what is wrong with the chain is for the compiler to say.
+fn above(tenant: &Tenant, find: impl Fn(&str) -> Option<Arc<Guarded<Tenant>>>) -> Vec<Arc<Guarded<Tenant>>> {
+    let parent = |tenant: &Tenant| tenant.spec.parent_ref.as_ref().map(|parent| parent.name.clone());
+    let mut seen: BTreeSet<String> = tenant.metadata.name.clone().into_iter().collect();
+    let mut found: Vec<Arc<Guarded<Tenant>>> = Vec::new();
+    let mut next = parent(tenant);
+    while let Some(object) = next
+        .take()
+        .filter(|name| seen.insert(name.clone()))
+        .and_then(|name| find(&name))
+    {
+        next = object.0.as_ref().ok().and_then(parent);
+        found.push(object);
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::board::{Entry, Liveness};
+
+    #[test]
+    fn the_tenants_above_are_found_up_to_a_gap_or_a_circle() {
+        let tenant = |name: &str, parent: &str| -> Tenant {
+            let object = serde_json::json!({
+                "apiVersion": "tokenweir.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": name},
+                "spec": {"parentRef": {"name": parent}},
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        let all = [
+            tenant("a", "b"),
+            tenant("b", "c"),
+            tenant("c", "a"),
+            tenant("d", "gone"),
+        ];
+        let find = |name: &str| {
+            let object = all
+                .iter()
+                .find(|tenant| tenant.metadata.name.as_deref() == Some(name))?;
+            Some(Arc::new(kube::core::DeserializeGuard(Ok(object.clone()))))
+        };
+        let names = |from: &Tenant| -> Vec<String> {
+            let found = above(from, find);
+            inner(&found)
+                .iter()
+                .filter_map(|tenant| tenant.metadata.name.clone())
+                .collect()
+        };
+        assert_eq!(names(&all[0]), ["b", "c"]);
+        assert_eq!(names(&all[3]), [""; 0]);
+    }
 
     fn part(generation: i64, delivered: bool, asked: bool) -> Part {
         Part {

@@ -18,7 +18,7 @@ pub struct Found {
 pub async fn dereference(context: &Context, tenant: &Tenant) -> Result<Found, PartError> {
     let namespace = tenant.namespace().ok_or(PartError::Incomplete("namespace"))?;
     let name = tenant.name_any();
-    let minted = tenant.spec.auth.api_keys.iter().filter(|key| key.secret_ref.is_none());
+    let minted = tenant.spec.api_keys().iter().filter(|key| key.secret_ref.is_none());
     let names: Vec<String> = minted.map(|key| key.secret(&name).name).collect();
     let secrets = context.secrets.get_all(&namespace, names).await?;
     Ok(Found { secrets })

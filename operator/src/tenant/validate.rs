@@ -37,7 +37,7 @@ pub fn validate(tenant: &Tenant, found: &Found) -> Result<Valid, PartError> {
     let namespace = tenant.namespace().ok_or(PartError::Incomplete("namespace"))?;
     let owner = tenant.controller_owner_ref(&()).ok_or(PartError::Incomplete("uid"))?;
     let (mut missing, mut blocked) = (Vec::new(), Vec::new());
-    for (index, key) in tenant.spec.auth.api_keys.iter().enumerate() {
+    for (index, key) in tenant.spec.api_keys().iter().enumerate() {
         if key.secret_ref.is_some() {
             continue;
         }

@@ -136,6 +136,14 @@ impl Router {
         self.queues.tenants.push(reference(&**change.object()));
         let namespace = change.object().namespace().unwrap_or_default();
         self.compile_all(&namespace);
+        if self.gateways_of(&namespace).is_empty() {
+            // No compilation tells those below it.
+            let below = readable(&self.caches.tenants, &namespace);
+            let below = inner(&below)
+                .into_iter()
+                .filter(|tenant| tenant.spec.parent_ref.is_some());
+            self.queues.tenants.push_all(below.map(reference_to));
+        }
         if change.is_of_existence() {
             // Policies may name it.
             self.queues.policies.push_all(all_of(&self.caches.policies, &namespace));
@@ -268,13 +276,8 @@ impl Router {
         }
         for tenant in inner(&readable(&self.caches.tenants, &namespace)) {
             let tenant_name = tenant.name_any();
-            if tenant
-                .spec
-                .auth
-                .api_keys
-                .iter()
-                .any(|key| key.secret(&tenant_name).name == name)
-            {
+            let mut keys = tenant.spec.api_keys().iter();
+            if keys.any(|key| key.secret(&tenant_name).name == name) {
                 referred = true;
                 self.queues
                     .tenants

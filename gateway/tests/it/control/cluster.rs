@@ -218,6 +218,7 @@ async fn a_large_configuration_comes_in_shards_and_waits_for_one_that_is_late() 
         name: format!("key-{n}"),
         hash: tokenweir_config::keys::generate_secret().unwrap(),
         expires_unix: None,
+        scopes: vec![],
     }));
     let mut secrets = secrets(&large, Set::A);
     assert!(secrets.len() > 2, "only {} Secrets", secrets.len());

@@ -8,4 +8,5 @@ pub mod files;
 pub mod http;
 pub mod process;
 mod snapshots;
+mod tenants;
 mod traces;

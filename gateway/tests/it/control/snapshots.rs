@@ -100,10 +100,12 @@ pub fn snapshot(generation: u64, upstream: Upstream, model: &str) -> Snapshot {
         tenants: BTreeMap::from([(
             "acme".into(),
             Tenant {
+                ancestors: vec![],
                 keys: vec![TenantKey {
                     name: "ci".into(),
                     hash,
                     expires_unix: None,
+                    scopes: vec![],
                 }],
                 allow_models: vec!["*".into()],
                 limits: TenantLimits::default(),
