@@ -72,13 +72,6 @@ pub struct Row {
     pub outcome: Outcome,
 }
 
-impl Row {
-    /// Whether the answer was cut by the client's leaving, so that it is billed for what was seen of it.
-    pub fn is_cut(&self) -> bool {
-        self.outcome == Outcome::ClientCut
-    }
-}
-
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

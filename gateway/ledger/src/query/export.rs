@@ -115,6 +115,7 @@ mod tests {
                     ..Sums::default()
                 },
             }],
+            cut: false,
         };
         assert_eq!(
             to_csv(&answer).unwrap(),

@@ -158,6 +158,7 @@ mod tests {
                     ..Sums::default()
                 },
             }],
+            cut: false,
         };
         let text = to_focus_csv(&answer, Bucket::Hour).unwrap();
         let mut lines = text.lines();

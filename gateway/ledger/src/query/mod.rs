@@ -181,6 +181,8 @@ pub struct Answer {
     pub by: Vec<Dimension>,
     /// The sums.
     pub lines: Vec<Line>,
+    /// Whether there are more lines than were asked for.
+    pub cut: bool,
 }
 
 /// A group's sums in two periods of the same length.

@@ -1,7 +1,7 @@
 //! Questions as SQL, the same for PostgreSQL and SQLite. Only names of columns and tables that are written here become part
 //! of a statement; what was asked for is bound.
 
-use super::{Bucket, Dimension, Filter, MAX_LINES, Order, Question};
+use super::{Bucket, Dimension, Filter, Order, Question};
 use crate::sink::schema::{DAY_US, HOUR_US, MEASURES, ROLL_UPS, RollUp};
 
 /// A value that is bound.
@@ -92,8 +92,9 @@ impl Source {
     }
 }
 
-/// The statement that answers a question: the bucket's start or 0, the names, the sums.
-pub(super) fn answer(question: &Question) -> Statement {
+/// The statement that answers a question: the bucket's start or 0, the names, the sums. It asks for one line above the limit, which
+/// tells whether there are more.
+pub(super) fn answer(question: &Question, limit: u32) -> Statement {
     let source = Source::of(question);
     let mut statement = begin(question, source);
     let (time, unit) = source.time();
@@ -115,8 +116,7 @@ pub(super) fn answer(question: &Question) -> Statement {
         Order::Time => places.clone(),
         Order::Cost => format!("{} DESC, {places}", question.by.len() + 2 + cost),
     };
-    let limit = question.limit.unwrap_or(MAX_LINES).min(MAX_LINES);
-    let limit = statement.bind(Value::Integer(limit.into()));
+    let limit = statement.bind(Value::Integer(i64::from(limit) + 1));
     // Grouped even where it is by nothing: no rows then give no line.
     statement.text = format!(
         "SELECT {bucket}{names}, {} FROM {} WHERE {filters} GROUP BY {places} ORDER BY {order} LIMIT {limit}",
@@ -217,7 +217,7 @@ mod tests {
     fn ranges_are_widened_to_what_the_table_knows_and_names_are_bound() {
         let mut asked = question(&[Dimension::Tenant]);
         asked.only.push(Filter::Under("a' OR 1=1 --".into()));
-        let statement = answer(&asked);
+        let statement = answer(&asked, 10);
         assert_eq!((statement.from_us, statement.to_us), (HOUR_US, 3 * HOUR_US));
         assert_eq!(statement.values[..2], [Value::Integer(1), Value::Integer(3)]);
         assert_eq!(statement.values[3], Value::Text("a' OR 1=1 --/".into()));
@@ -228,7 +228,7 @@ mod tests {
     fn a_range_at_the_end_of_time_does_not_overflow() {
         let mut asked = question(&[Dimension::Workflow]);
         (asked.from_us, asked.to_us) = (i64::MIN, i64::MAX);
-        let statement = answer(&asked);
+        let statement = answer(&asked, 10);
         assert!(statement.from_us < statement.to_us);
     }
 }

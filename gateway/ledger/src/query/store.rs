@@ -31,6 +31,9 @@ pub enum QueryError {
     /// The period ends before it begins, or there is no time before it.
     #[error("a period must end after it begins")]
     Period,
+    /// There are more groups than can be compared.
+    #[error("more than {MAX_LINES} groups to compare; ask for fewer by a filter")]
+    TooMany,
 }
 
 /// Asks the ledger's database.
@@ -69,8 +72,12 @@ impl Answers {
         if question.from_us >= question.to_us {
             return Err(QueryError::Period);
         }
-        let statement = sql::answer(question);
-        let found = self.ask(&statement, question.by.len(), MEASURES.len()).await?;
+        let limit = question.limit.unwrap_or(MAX_LINES).min(MAX_LINES);
+        let statement = sql::answer(question, limit);
+        let mut found = self.ask(&statement, question.by.len(), MEASURES.len()).await?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let cut = found.len() > limit;
+        found.truncate(limit);
         let lines = found.into_iter().map(|(names, numbers)| Line {
             time_us: question.bucket.and_then(|_| numbers.first().copied()),
             names,
@@ -81,6 +88,7 @@ impl Answers {
             to_us: statement.to_us,
             by: question.by.clone(),
             lines: lines.collect(),
+            cut,
         })
     }
 
@@ -97,22 +105,28 @@ impl Answers {
 
     /// Each group's sums against those of the period of the same length before, the largest change of cost first.
     pub async fn trend(&self, question: &Question, count: usize) -> Result<Vec<Trend>, QueryError> {
-        let length = question.to_us.checked_sub(question.from_us).ok_or(QueryError::Period)?;
-        let now = Question {
+        let question = Question {
             bucket: None,
             limit: Some(MAX_LINES),
             ..question.clone()
         };
+        let now = self.sums(&question).await?;
+        // The period before what was counted, which is widened to whole hours or days: no row counts in both.
+        let length = now.to_us.checked_sub(now.from_us).ok_or(QueryError::Period)?;
         let before = Question {
-            from_us: question.from_us.checked_sub(length).ok_or(QueryError::Period)?,
-            to_us: question.from_us,
-            ..now.clone()
+            from_us: now.from_us.checked_sub(length).ok_or(QueryError::Period)?,
+            to_us: now.from_us,
+            ..question
         };
+        let before = self.sums(&before).await?;
+        if now.cut || before.cut {
+            return Err(QueryError::TooMany);
+        }
         let mut groups: BTreeMap<Vec<String>, (Sums, Sums)> = BTreeMap::new();
-        for line in self.sums(&now).await?.lines {
+        for line in now.lines {
             groups.entry(line.names).or_default().0 = line.sums;
         }
-        for line in self.sums(&before).await?.lines {
+        for line in before.lines {
             groups.entry(line.names).or_default().1 = line.sums;
         }
         let mut trends: Vec<_> = groups.into_iter().map(trend).collect();

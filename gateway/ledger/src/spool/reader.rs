@@ -63,14 +63,6 @@ impl Reader {
         self.table.done(batch.name, batch.end);
     }
 
-    /// Removes the segments that are done. Without this [`next`](Self::next) does so, when it comes to them.
-    pub fn tidy(&mut self) -> io::Result<()> {
-        while let Next::Remove(segment) = self.table.next() {
-            self.remove(segment)?;
-        }
-        Ok(())
-    }
-
     fn remove(&self, segment: Segment) -> io::Result<()> {
         match std::fs::remove_file(self.folder.join(segment.name.to_string())) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -12,3 +12,4 @@ mod ledger;
 mod queries;
 mod rows;
 mod spool;
+mod tls;

@@ -181,6 +181,8 @@ async fn the_top_the_trend_and_workflows_are_what_the_sums_say() {
         let mut expected: Vec<_> = by_hand(&rows, &question).into_iter().collect();
         expected.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.cost));
         let top = answers.top(&question, 2).await.unwrap();
+        assert!(top.cut);
+        assert!(!answers.top(&question, 3).await.unwrap().cut);
         let found: Vec<_> = top
             .lines
             .iter()
@@ -197,6 +199,12 @@ async fn the_top_the_trend_and_workflows_are_what_the_sums_say() {
             from_us: middle,
             to_us: middle + 2 * 24 * HOUR_US,
             ..all_time(&[Dimension::Provider])
+        };
+        // Widened to whole hours, with no hour in both.
+        let late = Question {
+            from_us: late.from_us + 1,
+            to_us: late.to_us - 1,
+            ..late
         };
         let (before, now): (Vec<_>, Vec<_>) = rows.iter().cloned().partition(|row| row.at_us < middle);
         let (before, now) = (by_hand(&before, &late), by_hand(&now, &late));
