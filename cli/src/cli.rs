@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::chain;
-use crate::commands::{chat, check, describe, get, plugin, routes, top, version};
+use crate::commands::{chat, check, describe, get, plugin, prices, routes, top, version};
 use crate::complete::complete;
 use crate::error::CtlError;
 use crate::output::clean;
@@ -148,6 +148,9 @@ enum Command {
     /// Say whether YAML files are right, with the place of each mistake; needs no cluster, but may ask one
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
+    /// Show what models cost by the bundled tables of prices; needs no cluster
+    #[command(after_help = prices::EXAMPLES)]
+    Prices(prices::PricesArgs),
     /// Print the version of this program, and of what runs in the cluster
     #[command(after_help = version::EXAMPLES)]
     Version(version::VersionArgs),
@@ -301,6 +304,7 @@ async fn run(cli: Cli) -> Result<(), CtlError> {
         Command::Top(args) => top::run(&context, &args).await,
         Command::Chat(args) => chat::run(&context, &args).await,
         Command::Check(args) => check::run(&context, &args).await,
+        Command::Prices(args) => prices::run(&context, &args),
         Command::Plugin(args) => plugin::run(&context, &args),
         Command::Version(args) => version::run(&context, &args).await,
         Command::Completion { shell } => {

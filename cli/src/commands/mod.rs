@@ -7,6 +7,7 @@ pub mod describe;
 mod door;
 pub mod get;
 pub mod plugin;
+pub mod prices;
 pub mod routes;
 pub mod top;
 pub mod version;
