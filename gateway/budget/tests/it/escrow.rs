@@ -1,9 +1,11 @@
 //! What each part of the protocol does, one at a time.
 
+use std::time::Duration;
+
 use tokenweir_budget::amount::Amount;
 use tokenweir_budget::escrow::{AccountRef, Book, Centre, Grant, LONGEST_LEASE, ReconcileError, Terms};
 use tokenweir_budget::lease::{Ask, LEASE_MARGIN, Lease};
-use tokenweir_budget::window::Period;
+use tokenweir_budget::window::{Period, Rolling};
 
 const START: u64 = 1_795_301_970_000;
 
@@ -202,6 +204,50 @@ fn what_was_given_back_before_a_crash_and_granted_to_another_is_not_granted_agai
         second.hear(&answer, START, START);
     }
     let answer = book.sync(&account, &third.speak(need(40), START), crashed);
+    assert_eq!(answer.granted.get(), 40);
+}
+
+#[test]
+fn a_holder_that_is_spoken_for_after_a_crash_frees_nothing_that_it_may_have_given_back_before() {
+    let (mut book, account) = (Book::registered(centre(START)), account(40));
+    let (dead, second, third) = (Lease::new("dead"), Lease::new("second"), Lease::new("third"));
+    talk(&mut book, &account, &dead, need(40), START);
+    let kept = book.clone();
+    talk(&mut book, &account, &dead, give_back(), START);
+    talk(&mut book, &account, &second, need(40), START);
+    let mut book = kept;
+    let later = Centre {
+        server: "b",
+        ..centre(START + LONGEST_LEASE)
+    };
+    assert_eq!(book.reconcile(&account.account, "dead", Amount::ZERO, later), Ok(()));
+    let answer = book.sync(&account, &third.speak(need(1), START), later);
+    assert_eq!(answer.granted.get(), 0);
+    assert_eq!(answer.standing.presumed.get(), 40);
+}
+
+#[test]
+fn a_rolling_window_presumes_all_of_it_since_what_it_remembers_may_leave_first() {
+    let mut account = account(40);
+    account.period.end = None;
+    let rolling = Rolling::over(Duration::from_mins(2)).expect("a length");
+    account.period.rolling = Some(rolling);
+    let (mut book, first) = (Book::registered(centre(START)), Lease::new("first"));
+    talk(&mut book, &account, &first, need(40), START);
+    let crashed = |now| Centre {
+        server: "b",
+        ..centre(now)
+    };
+    // The old holder's record has left the window, what somebody else has spent since and the store has forgotten has not.
+    let lost = START + 100_000;
+    assert!(book.standing(&account.account, crashed(lost)).is_some());
+    let left = START + LONGEST_LEASE + rolling.length + rolling.step;
+    let next = Lease::new("next");
+    let answer = book.sync(&account, &next.speak(need(1), left), crashed(left));
+    assert_eq!(answer.granted.get(), 0);
+    let healed = lost + LONGEST_LEASE + rolling.length + rolling.step;
+    let after = Lease::new("after");
+    let answer = book.sync(&account, &after.speak(need(40), healed), crashed(healed));
     assert_eq!(answer.granted.get(), 40);
 }
 
