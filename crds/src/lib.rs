@@ -13,5 +13,7 @@ mod own_headers;
 pub mod pattern;
 mod rules;
 pub mod schema;
+mod span;
 
 pub use duration::{Duration, DurationError};
+pub use span::{Span, SpanError};

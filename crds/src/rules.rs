@@ -29,6 +29,24 @@ pub(crate) fn is_duration() -> Rule {
     )
 }
 
+/// `self` is a span of minutes, hours or days; the same form as [`crate::Span`] reads.
+pub(crate) fn is_span() -> Rule {
+    rule(
+        "self.matches('^([1-9][0-9]{0,3}d|[1-9][0-9]{0,4}h|[1-9][0-9]{0,5}m)$')",
+        "'%s' is not a span; write a whole number of minutes, hours or days, such as 90m, 12h or 90d",
+        &["self"],
+    )
+}
+
+/// Only a key that is made here is made again.
+pub(crate) fn rotates_what_is_minted() -> Rule {
+    rule(
+        "!(has(self.rotate) && has(self.secretRef))",
+        "the key '%s' has a secretRef and rotate; whoever makes the key in Secret %s rotates it, so leave one of them out",
+        &["self.name", "self.secretRef.name"],
+    )
+}
+
 /// The duration `self` lies between two durations, both allowed.
 pub(crate) fn duration_between(name: &str, least: &str, most: &str) -> Rule {
     rule(

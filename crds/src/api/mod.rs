@@ -45,7 +45,10 @@ pub use selection::{RegionMode, Selection, SelectionMode, Sticky};
 pub use signal::{
     Count, Latency, MetricSource, Quantile, Rate, ResourceName, ResourceSignal, Signal, SignalKind, Window,
 };
-pub use tenant::{ApiKey, MINTED_KEY_FIELD, Tenant, TenantAuth, TenantLimits, TenantModels, TenantSpec, TenantStatus};
+pub use tenant::{
+    ApiKey, ApiKeyStatus, ISSUED_AT_FIELD, KeyRotation, MINTED_KEY_FIELD, PREVIOUS_KEY_FIELD, PREVIOUS_UNTIL_FIELD,
+    Tenant, TenantAuth, TenantLimits, TenantModels, TenantSpec, TenantStatus,
+};
 pub use upstream_tls::{CaRef, ProviderTls, Scheme};
 
 /// API group of all kinds.

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::Span;
 use crate::api::{NameRef, Priority, SecretKeyRef};
 use crate::rules;
 
@@ -79,6 +80,7 @@ pub struct TenantAuth {
 /// An API key of a tenant.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::rotates_what_is_minted())]
 pub struct ApiKey {
     /// Name of the key inside the tenant.
     #[schemars(length(min = 1, max = 63))]
@@ -109,13 +111,39 @@ pub struct ApiKey {
     )]
     pub scopes: Vec<String>,
 
+    /// Makes a successor again and again, and puts it into the same field of the same Secret. Only for keys that are made
+    /// here. Without a cluster nobody does it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<KeyRotation>,
+
     /// When the key stops working. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Time>,
 }
 
+/// When a key gets a successor.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRotation {
+    /// How old a key becomes before the next one is made.
+    pub every: Span,
+    /// How long the key before still works then, so that clients have time to read the new one.
+    #[serde(default = "default_overlap")]
+    pub overlap: Span,
+}
+
+fn default_overlap() -> Span {
+    Span::from_hours(24)
+}
+
 /// Field of a minted Secret that holds the API key.
 pub const MINTED_KEY_FIELD: &str = "apiKey";
+/// Field of a minted Secret that holds when the key was made, in RFC 3339. Without it, that is when the Secret was.
+pub const ISSUED_AT_FIELD: &str = "issuedAt";
+/// Field of a minted Secret that holds the key before, while it still works.
+pub const PREVIOUS_KEY_FIELD: &str = "previousApiKey";
+/// Field of a minted Secret that holds until when the key before works, in RFC 3339.
+pub const PREVIOUS_UNTIL_FIELD: &str = "previousUntil";
 
 impl ApiKey {
     /// The Secret field that holds this key of `tenant`: the one named, or the one that is minted.
@@ -169,6 +197,26 @@ pub struct TenantLimits {
     pub priority: Option<Priority>,
 }
 
+/// What is known about an API key.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyStatus {
+    /// Name of the key inside the tenant.
+    pub name: String,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Time>,
+    /// When it stops working. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// When it gets a successor. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation: Option<Time>,
+    /// Until when the key before it works. Absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_until: Option<Time>,
+}
+
 /// What is known about a `Tenant`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -176,6 +224,10 @@ pub struct TenantStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The keys that are made here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub keys: Vec<ApiKeyStatus>,
     /// `Accepted`, `ResolvedRefs` and `Programmed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -1,13 +1,15 @@
 //! Tenants and their keys.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
+use k8s_openapi::jiff::Timestamp;
 use tokenweir_config::{KeyScope, ScopeArea, Tenant, TenantKey, TenantLimits};
 
 use super::hierarchy::ancestors;
 use super::inputs::by_age;
 use super::{Inputs, Problem};
-use crate::api::{Priority, TenantSpec};
+use crate::api::{PREVIOUS_KEY_FIELD, PREVIOUS_UNTIL_FIELD, Priority, SecretKeyRef, TenantSpec};
 use crate::conditions::Reason;
 
 /// Fewer characters can be guessed.
@@ -49,6 +51,17 @@ fn tenant<'a>(
     let mut keys = Vec::new();
     for (index, key) in spec.api_keys().iter().enumerate() {
         let field = format!("spec.auth.apiKeys[{index}]");
+        if let Some(rotate) = key.rotate.as_ref().filter(|rotate| rotate.overlap > rotate.every) {
+            let message = format!(
+                "the overlap of {} is longer than a key lives, which is {}; it ends with the key's successor",
+                rotate.overlap, rotate.every
+            );
+            problems.push(Problem::invalid(
+                Reason::Invalid,
+                format!("{field}.rotate.overlap"),
+                message,
+            ));
+        }
         let reference = key.secret(name);
         let value = match inputs.secrets.credential(&reference) {
             Ok(value) => value,
@@ -85,10 +98,24 @@ fn tenant<'a>(
         }
         scopes.sort();
         scopes.dedup();
+        let expires_unix = key.expires.as_ref().map(|time| time.0.as_second());
+        if key.secret_ref.is_none()
+            && let Some((before, until)) = previous(inputs, &reference.name)
+            && let Entry::Vacant(free) = owners.entry(inputs.keys.hash(before))
+        {
+            keys.push(TenantKey {
+                name: key.name.clone(),
+                hash: free.key().clone(),
+                // Gateways let go of it in time, also while the operator is away.
+                expires_unix: Some(expires_unix.map_or(until, |end| end.min(until))),
+                scopes: scopes.clone(),
+            });
+            free.insert((name, key.name.clone()));
+        }
         keys.push(TenantKey {
             name: key.name.clone(),
             hash,
-            expires_unix: key.expires.as_ref().map(|time| time.0.as_second()),
+            expires_unix,
             scopes,
         });
     }
@@ -105,6 +132,17 @@ fn tenant<'a>(
             priority: spec.limits.priority.map(Priority::rank),
         },
     }
+}
+
+/// The key before a minted one, with the Unix time in seconds at which it ends.
+fn previous<'a>(inputs: &'a Inputs<'_>, secret: &str) -> Option<(&'a str, i64)> {
+    let field = |key: &str| SecretKeyRef {
+        name: secret.to_owned(),
+        key: key.to_owned(),
+    };
+    let key = inputs.secrets.credential(&field(PREVIOUS_KEY_FIELD)).ok()?;
+    let until: Timestamp = inputs.secrets.text(&field(PREVIOUS_UNTIL_FIELD)).ok()?.parse().ok()?;
+    (key.len() >= MIN_KEY_LENGTH).then_some((key, until.as_second()))
 }
 
 /// A scope as it is written.

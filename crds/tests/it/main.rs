@@ -12,4 +12,5 @@ mod edge;
 mod files;
 mod fixtures;
 mod pages;
+mod rotation;
 mod schema;

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 use tokenweir_config::keys::generate_api_key;
-use tokenweir_crds::api::MINTED_KEY_FIELD;
+use tokenweir_crds::api::{ISSUED_AT_FIELD, MINTED_KEY_FIELD};
 
 use super::validate::Valid;
 use crate::parts::PartError;
 use crate::watch::{MANAGED_BY, MANAGED_BY_LABEL};
 
 /// Builds a Secret with a fresh key for each that is missing.
-pub fn build(valid: &Valid) -> Result<Vec<Secret>, PartError> {
+pub fn build(valid: &Valid, now: Timestamp) -> Result<Vec<Secret>, PartError> {
     valid
         .missing
         .iter()
@@ -32,10 +33,13 @@ pub fn build(valid: &Valid) -> Result<Vec<Secret>, PartError> {
                     ..ObjectMeta::default()
                 },
                 type_: Some("Opaque".into()),
-                data: Some(BTreeMap::from([(
-                    MINTED_KEY_FIELD.to_owned(),
-                    ByteString(generate_api_key()?.into_bytes()),
-                )])),
+                data: Some(BTreeMap::from([
+                    (
+                        MINTED_KEY_FIELD.to_owned(),
+                        ByteString(generate_api_key()?.into_bytes()),
+                    ),
+                    (ISSUED_AT_FIELD.to_owned(), ByteString(now.to_string().into_bytes())),
+                ])),
                 ..Secret::default()
             })
         })

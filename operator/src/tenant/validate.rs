@@ -28,6 +28,8 @@ pub struct Valid {
     pub owner: OwnerReference,
     /// Names of Secrets that are to be made, with the names of their keys.
     pub missing: Vec<(String, String)>,
+    /// Names of Secrets with keys that were made here, with the places of their keys in the spec.
+    pub minted: Vec<(String, usize)>,
     /// Keys that cannot be minted.
     pub blocked: Vec<Blocked>,
 }
@@ -36,7 +38,7 @@ pub struct Valid {
 pub fn validate(tenant: &Tenant, found: &Found) -> Result<Valid, PartError> {
     let namespace = tenant.namespace().ok_or(PartError::Incomplete("namespace"))?;
     let owner = tenant.controller_owner_ref(&()).ok_or(PartError::Incomplete("uid"))?;
-    let (mut missing, mut blocked) = (Vec::new(), Vec::new());
+    let (mut missing, mut minted, mut blocked) = (Vec::new(), Vec::new(), Vec::new());
     for (index, key) in tenant.spec.api_keys().iter().enumerate() {
         if key.secret_ref.is_some() {
             continue;
@@ -44,7 +46,7 @@ pub fn validate(tenant: &Tenant, found: &Found) -> Result<Valid, PartError> {
         let name = key.secret(&tenant.name_any()).name;
         match found.secrets.get(&name) {
             None => missing.push((name, key.name.clone())),
-            Some(secret) if is_owned_by(secret.owner_references(), &owner) => {}
+            Some(secret) if is_owned_by(secret.owner_references(), &owner) => minted.push((name, index)),
             Some(_) => blocked.push(Blocked { index, secret: name }),
         }
     }
@@ -52,6 +54,7 @@ pub fn validate(tenant: &Tenant, found: &Found) -> Result<Valid, PartError> {
         namespace,
         owner,
         missing,
+        minted,
         blocked,
     })
 }
