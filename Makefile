@@ -41,7 +41,7 @@ env: ## Print what a shell needs for kubectl and helm: eval "$$(make -s env)"
 test: setup lint test-unit fuzz-smoke test-clients test-e2e ## Run every test, those on a real cluster included
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need no cluster
+test-unit: setup ## Run the tests that need no cluster
 	@# Some tests wait for real time to pass: more threads than cores wait at once.
 	cargo test --workspace --exclude tokenweir-e2e -- --test-threads=8
 

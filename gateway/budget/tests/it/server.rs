@@ -27,17 +27,22 @@ pub struct Server {
 
 impl Server {
     pub fn start(persistence: Persistence) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = free_port();
-        let child = spawn(folder.path(), port, persistence);
-        let server = Self {
-            folder,
-            port,
-            persistence,
-            child,
-        };
-        server.wait();
-        server
+        // Somebody else may have taken a port between its choice and its use.
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let port = free_port();
+            let child = spawn(folder.path(), port, persistence);
+            let mut server = Self {
+                folder,
+                port,
+                persistence,
+                child,
+            };
+            if server.answers() {
+                return server;
+            }
+        }
+        panic!("redis-server finds no port");
     }
 
     pub fn url(&self) -> String {
@@ -57,7 +62,7 @@ impl Server {
 
     pub fn revive(&mut self) {
         self.child = spawn(self.folder.path(), self.port, self.persistence);
-        self.wait();
+        assert!(self.answers(), "its port is its own no more");
     }
 
     /// Stops the process where it is: its connections stand, and nothing is answered.
@@ -83,17 +88,22 @@ impl Server {
             .expect("connects")
     }
 
-    fn wait(&self) {
+    /// Waits until this very process answers; false if it has ended instead.
+    fn answers(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(30);
+        let mine = format!("process_id:{}\r\n", self.child.id());
         loop {
+            if self.child.try_wait().expect("a child").is_some() {
+                return false;
+            }
             let client = redis::Client::open(self.url()).expect("a URL");
             let answer = client
                 .get_connection_with_timeout(Duration::from_secs(1))
-                .and_then(|mut connection| redis::cmd("PING").query::<String>(&mut connection));
-            match answer {
-                Ok(_) => return,
-                Err(error) => assert!(Instant::now() < deadline, "redis-server does not answer: {error}"),
+                .and_then(|mut connection| redis::cmd("INFO").arg("server").query::<String>(&mut connection));
+            if answer.is_ok_and(|answer| answer.contains(&mine)) {
+                return true;
             }
+            assert!(Instant::now() < deadline, "redis-server does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
