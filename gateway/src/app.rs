@@ -128,6 +128,9 @@ pub async fn serve(args: ServeArgs) -> Result<(), AppError> {
         tracing::warn!(%error, "the limit on open files stays as it is; it bounds the connections");
     }
     let (lost, mut losses) = mpsc::channel(1);
+    if let Err(error) = tokenweir_tokens::load() {
+        tracing::warn!(%error, "encodings cannot be read; tokens are counted by estimate");
+    }
     let control = Control::new(args, lost);
     let telemetry = control.open_telemetry().await?;
     let admin = control.open_admin().await?;

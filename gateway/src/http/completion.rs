@@ -12,6 +12,7 @@ use tokenweir_llm::{OpenAiError, Operation, Peek};
 use tokio::time::Instant;
 
 use super::body::{self, BodyError};
+use super::count;
 use super::errors::Teller;
 use super::headers;
 use crate::admission::{Admission, BackendSet, Claim, Joined, Permit, Rejected};
@@ -34,6 +35,8 @@ pub(super) struct Head<'a> {
     pub(super) plan: &'a Plan,
     pub(super) caller: &'a Caller,
     pub(super) operation: Operation,
+    /// Only the tokens of the request are asked for.
+    pub(super) counts: bool,
     pub(super) teller: Teller<'a>,
     /// The meter's time at which the head came.
     pub(super) received: Duration,
@@ -90,6 +93,11 @@ impl Head<'_> {
         let mut response = if usable == 0 {
             self.refused(Refusal::ModelNotFound);
             self.teller.model_not_found(peek.model())
+        } else if self.counts {
+            count::answer(&peek, route, usable).unwrap_or_else(|why| {
+                self.refused(Refusal::BadRequest);
+                self.teller.answer(&OpenAiError::from(&why))
+            })
         } else {
             self.routed(parts, peek, route, usable).await
         };

@@ -3,6 +3,7 @@
 mod body;
 mod completion;
 mod compress;
+mod count;
 mod errors;
 pub mod headers;
 mod models;
@@ -22,6 +23,7 @@ use crate::plan::Caller;
 use crate::relay::GatewayBody;
 use crate::server::{Active, Worker};
 use completion::Head;
+pub use count::COUNTED_BYTES;
 use errors::Teller;
 use request_id::request_id;
 
@@ -34,6 +36,8 @@ const HEADER_LINE_BYTES: usize = 4;
 enum Path<'a> {
     /// A request for tokens.
     Operation(Operation),
+    /// How many tokens a chat request has.
+    Count,
     /// The list of models.
     Models,
     /// One model, by its percent-encoded id.
@@ -44,6 +48,9 @@ fn path(path: &str) -> Option<Path<'_>> {
     let below = path.strip_prefix("/v1")?;
     if let Some(operation) = Operation::ALL.into_iter().find(|operation| operation.path() == below) {
         return Some(Path::Operation(operation));
+    }
+    if below == "/tokens/count" {
+        return Some(Path::Count);
     }
     match below.strip_prefix("/models")? {
         "" => Some(Path::Models),
@@ -117,6 +124,8 @@ async fn respond(
     };
     let (operation, method, method_name) = match path {
         Path::Operation(operation) => (Some(operation), Method::POST, "POST"),
+        // It is read as a request for a chat.
+        Path::Count => (Some(Operation::Chat), Method::POST, "POST"),
         Path::Models | Path::Model(_) => (None, Method::GET, "GET"),
     };
     if *request.method() != method {
@@ -135,13 +144,14 @@ async fn respond(
     let response = match path {
         Path::Models => models::list(&plan, caller, form, request.uri().query()),
         Path::Model(id) => models::one(&plan, caller, id, teller),
-        Path::Operation(operation) => {
+        Path::Operation(_) | Path::Count => {
             let head = Head {
                 worker,
                 active,
                 plan: &plan,
                 caller,
-                operation,
+                operation: operation.unwrap_or(Operation::Chat),
+                counts: matches!(path, Path::Count),
                 teller,
                 received,
                 now_unix: now_unix.unsigned_abs(),
@@ -162,6 +172,7 @@ mod tests {
             let full = format!("/v1{}", operation.path());
             assert!(matches!(path(&full), Some(Path::Operation(found)) if found == operation));
         }
+        assert!(matches!(path("/v1/tokens/count"), Some(Path::Count)));
         assert!(matches!(path("/v1/models"), Some(Path::Models)));
         assert!(matches!(path("/v1/models/org%2Fm"), Some(Path::Model("org%2Fm"))));
         for other in [
@@ -170,6 +181,7 @@ mod tests {
             "/v1",
             "/v1/",
             "/v1/models/",
+            "/v1/tokens",
             "/v1/modelsx",
             "/chat/completions",
             "/v1/chat/completions/",

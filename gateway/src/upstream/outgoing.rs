@@ -115,7 +115,7 @@ impl Outgoing {
                 let body = self.embeddings_body(wire, model)?;
                 Ok(Step::Send(Pair::Embeddings(wire).prepared(model, body)))
             }
-            Passage::Counted => Ok(Step::Answered(self.counted()?)),
+            Passage::Counted => Ok(Step::Answered(self.counted(model)?)),
             Passage::Missing => Err(Box::new(self.missing())),
         }
     }

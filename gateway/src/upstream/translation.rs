@@ -10,9 +10,11 @@ use tokenweir_llm::embeddings::{Embed, EmbeddingsWire};
 use tokenweir_llm::tokens::estimate_input;
 use tokenweir_llm::translate::{StreamTranslation, Translation, read_request};
 use tokenweir_llm::{ErrorKind, OpenAiError, Operation, Pieces, RequestError, Usage};
+use tokenweir_tokens::count;
 
 use super::answer::{Answer, AnswerBody, JSON};
 use super::outgoing::{Outgoing, Prepared};
+use crate::http::COUNTED_BYTES;
 use crate::meter::UpstreamErrorKind;
 
 /// What stands between a client and a provider that have different words for the same.
@@ -147,12 +149,17 @@ impl Outgoing {
         Written::new(bodies.into_iter(), missing, self.drop_unsupported)
     }
 
-    /// How many tokens the request has, by estimate, in the words of the client's API.
-    pub(super) fn counted(&self) -> Result<Bytes, Refusal> {
+    /// How many tokens the request has for a model, in the words of the client's API.
+    pub(super) fn counted(&self, model: &str) -> Result<Bytes, Refusal> {
         let request = self
             .read(Messages::read_count_request)
             .map_err(|error| Box::new(error.into()))?;
-        Ok(Messages::write_count(estimate_input(request)).into())
+        let tokens = if self.peek.body().len() <= COUNTED_BYTES {
+            count(request, model).tokens
+        } else {
+            estimate_input(request)
+        };
+        Ok(Messages::write_count(tokens).into())
     }
 
     fn conversation(&self, client: Client, wire: Wire) -> Option<(Translation, Context)> {

@@ -19,7 +19,7 @@ fn words(passage: Passage) -> &'static str {
         Passage::Translated(_, Wire::Converse) => "to Converse",
         Passage::Translated(_, Wire::Gemini) => "to `generateContent`",
         Passage::Embedded => "translated",
-        Passage::Counted => "estimated here",
+        Passage::Counted => "counted here",
         Passage::Missing => "400",
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod clouds;
+mod counts;
 mod dropped;
 mod errors;
 pub mod harness;
