@@ -30,7 +30,7 @@ async fn a_mistake_is_told_with_its_place_and_what_would_be_right() {
     assert_eq!(ran.err, "", "it was told already");
     let ran = run_with(command(&["check", "-f", "-", "-o", "json"]), text).await;
     let json = ran.json();
-    let finding = &json["findings"][1];
+    let finding = &json["findings"][0];
     assert_eq!(
         (ran.code, finding["line"].as_u64(), finding["field"].as_str()),
         (1, Some(5), Some("spec.atuh"))
