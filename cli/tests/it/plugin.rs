@@ -1,6 +1,8 @@
 //! The program as a plugin of kubectl.
 
-use std::process::Command;
+use std::io::ErrorKind;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use super::support::run;
 
@@ -66,7 +68,21 @@ async fn a_link_to_the_program_is_what_the_plugin_leads_to_and_never_to_itself()
     let other = tempfile::tempdir().unwrap();
     let copy = other.path().join("kubectl-tokenweir");
     std::fs::copy(file, &copy).unwrap();
-    let done = Command::new(&copy).args(["plugin", "install"]).output().unwrap();
+    let done = ran(Command::new(&copy).args(["plugin", "install"]));
     assert!(done.status.success(), "{done:?}");
     assert!(!copy.is_symlink() && other.path().join("kubectl_complete-tokenweir").is_symlink());
+}
+
+/// Runs a program that was written a moment ago. A child of another test that began in that moment holds the file open for
+/// writing until it is a program of its own, and Linux runs no file that may still be written.
+fn ran(command: &mut Command) -> Output {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => return done.unwrap(),
+        }
+    }
 }
