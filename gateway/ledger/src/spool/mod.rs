@@ -48,7 +48,8 @@ pub struct SpoolConfig {
     pub segment_bytes: u64,
     /// Age after which a segment is closed, so that it can be removed.
     pub segment_age: Duration,
-    /// Bytes that all segments may have. Beyond it nothing is written until the database has taken some.
+    /// Bytes that all segments may have. Beyond it nothing is written until the database has taken some. One batch, which is
+    /// no more than what the queue holds, may pass it.
     pub max_bytes: u64,
     /// Rows that wait in memory for the writing thread.
     pub queue: usize,

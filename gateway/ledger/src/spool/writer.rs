@@ -122,7 +122,9 @@ impl Writer {
         };
         batch.push(first);
         let until = Instant::now() + self.max_delay;
-        while batch.len() < MAX_BATCH {
+        // Those who record refill the queue while it is read, so that a batch needs a bound of its own.
+        let most = MAX_BATCH.min(self.entries.max_capacity());
+        while batch.len() < most {
             // With no time left, what has already come is still taken.
             match timeout_at(until, self.entries.recv()).await {
                 Ok(Some(entry)) => batch.push(entry),
