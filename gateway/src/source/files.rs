@@ -62,7 +62,10 @@ impl Folder {
     pub async fn watch(self, served: Snapshot, updates: mpsc::Sender<Update>) -> Result<(), WatchError> {
         let (changes, mut news) = mpsc::channel(1);
         // Kept until the end: dropping it ends the watch.
-        let _watcher = watcher(&self.path, changes)?;
+        let _watcher = watcher(&self.path, changes.clone())?;
+        // What is served was loaded before anybody watched: a change in between would be told by nobody.
+        let _ = changes.try_send(());
+        drop(changes);
         let mut served = served;
         loop {
             // Changes that come while one is loaded are one more change.

@@ -7,9 +7,12 @@ use std::path::Path;
 use http::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokenweir_crds::file::KeyStore;
+use tokenweir_gateway::source::Update;
+use tokenweir_gateway::source::files::Folder;
 use tokenweir_sim::{Sim, SimConfig, SimHandle};
 
-use super::http::{chat, exchange, get, wait_for};
+use super::http::{DEADLINE, chat, exchange, get, wait_for};
 use super::process::{Gateway, command};
 
 /// A gateway, a provider, a route to it and a tenant. `model` is what the provider is asked for.
@@ -136,6 +139,35 @@ async fn a_mistake_keeps_what_is_served_and_is_named_with_its_place_until_it_is_
         status(&gateway).await["rejected"].is_null().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_change_between_the_first_load_and_the_watch_is_not_missed() {
+    let bench = Bench::new();
+    let folder = Folder {
+        path: bench.folder.path().to_owned(),
+        gateway: None,
+        keys: KeyStore::open(bench.state.path()).unwrap(),
+        port: None,
+    };
+    let served = folder.load(1).unwrap().snapshot;
+    bench.write("two");
+    let (updates, mut news) = tokio::sync::mpsc::channel(1);
+    let watching = tokio::spawn(folder.watch(served, updates));
+    let update = tokio::time::timeout(DEADLINE, news.recv()).await.unwrap();
+    let Some(Update::Offer(offer)) = update else {
+        panic!("{update:?}");
+    };
+    assert_eq!(offer.snapshot.generation, 2);
+    assert!(
+        offer
+            .snapshot
+            .to_json()
+            .unwrap()
+            .windows(5)
+            .any(|text| text == b"\"two\"")
+    );
+    watching.abort();
 }
 
 #[tokio::test]
