@@ -105,6 +105,9 @@ async fn follow(stream: &mut TcpStream, steps: &mut mpsc::UnboundedReceiver<Do>,
     let mut nothing = [0];
     loop {
         tokio::select! {
+            // What the test has said for this connection is done on it, even if the gateway has closed it by now; else the
+            // next connection would begin with it.
+            biased;
             step = steps.recv() => match step {
                 Some(Do::Send(bytes)) => {
                     if stream.write_all(&bytes).await.is_err() {
