@@ -42,8 +42,7 @@ test: setup lint test-unit fuzz-smoke test-clients test-e2e ## Run every test, t
 
 .PHONY: test-unit
 test-unit: setup ## Run the tests that need no cluster
-	@# Some tests wait for real time to pass: more threads than cores wait at once.
-	cargo test --workspace --exclude tokenweir-e2e -- --test-threads=8
+	cargo test --workspace --exclude tokenweir-e2e
 
 .PHONY: fuzz
 fuzz: setup ## Run every fuzz target for five minutes (ARGS="--minutes N TARGET...")
