@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::Value;
-use tokenweir_crds::conditions::Reason;
+use tokenweir_crds::conditions::{ConditionType, Reason};
 
 use super::age::ago;
 use super::spec::about;
@@ -71,9 +71,10 @@ impl Summary {
         found.map(|found| found.status.as_str())
     }
 
-    /// The condition that explains why the object does not do its work.
+    /// The condition that explains why the object does not do its work. A model without a price does its own.
     pub fn problem(&self) -> Option<&Condition> {
-        let mut broken: Vec<&Condition> = self.conditions.iter().filter(|c| c.status != "True").collect();
+        let stops = |c: &&Condition| c.status != "True" && c.type_ != ConditionType::Priced.as_str();
+        let mut broken: Vec<&Condition> = self.conditions.iter().filter(stops).collect();
         broken.sort_by_key(|c| ORDER.iter().position(|known| *known == c.type_).unwrap_or(ORDER.len()));
         broken.first().copied()
     }
@@ -134,7 +135,7 @@ impl Summary {
             tone: match c.status.as_str() {
                 "True" if is_warning(c) => Tone::Warn,
                 "True" => Tone::Good,
-                "False" => Tone::Bad,
+                "False" if c.type_ != ConditionType::Priced.as_str() => Tone::Bad,
                 _ => Tone::Warn,
             },
             text: format!(
@@ -192,6 +193,9 @@ mod tests {
             (state(&seen), seen.message()),
             (Cell::new("ok", Tone::Good), String::new())
         );
+        let unpriced = [condition("Accepted", "True"), condition("Priced", "False")];
+        let unpriced = summary(&none, &json!({"observedGeneration": 3, "conditions": unpriced}));
+        assert_eq!(state(&unpriced), Cell::new("ok", Tone::Good), "it works all the same");
         let old = summary(&none, &json!({"observedGeneration": 2, "conditions": good}));
         assert_eq!(state(&old), Cell::new("NotYetSeen", Tone::Warn));
         assert!(old.message().contains("generation 3"));
